@@ -1,0 +1,64 @@
+"""Security capabilities, chosen algorithms and scope, as values. Knows no key."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from rprov.errors import DecodeError
+
+
+class Nea(IntEnum):
+    """Ciphering algorithms (TS 33.501 5.11.1.1)."""
+
+    NEA0 = 0
+    NEA1 = 1
+    NEA2 = 2
+    NEA3 = 3
+
+
+class Nia(IntEnum):
+    """Integrity algorithms (TS 33.501 5.11.1.2)."""
+
+    NIA0 = 0
+    NIA1 = 1
+    NIA2 = 2
+    NIA3 = 3
+
+
+class Scope(IntEnum):
+    """What a security context may be used for; it never changes in the life of a context."""
+
+    PROVISIONING = 0
+    ORDINARY = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityCapability:
+    """What a UE can do: one octet for NEA0..7 and one for NIA0..7, the most significant bit is algorithm 0."""
+
+    nea: int
+    nia: int
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.nea <= 0xFF and 0 <= self.nia <= 0xFF):
+            raise DecodeError("a security capability has one octet for NEA and one for NIA")
+
+    @classmethod
+    def of(cls, nea: tuple[Nea, ...], nia: tuple[Nia, ...]) -> "SecurityCapability":
+        """Set the bits of the algorithms named."""
+        return cls(sum(0x80 >> item for item in set(nea)), sum(0x80 >> item for item in set(nia)))
+
+    def supports_nea(self, algorithm: Nea) -> bool:
+        """Say whether the UE can cipher with it."""
+        return bool(self.nea & 0x80 >> algorithm)
+
+    def supports_nia(self, algorithm: Nia) -> bool:
+        """Say whether the UE can protect integrity with it."""
+        return bool(self.nia & 0x80 >> algorithm)
+
+
+@dataclass(frozen=True, slots=True)
+class Algorithms:
+    """The pair that both sides use."""
+
+    nea: Nea
+    nia: Nia
