@@ -1,0 +1,109 @@
+"""The calls of pyOpenSSL that are not public, all of them, probed and failing loudly where a version lacks them.
+
+Two things have no public way: the choice of key exchange groups, and telling OpenSSL from a verify callback *why* a
+certificate is refused, which becomes the TLS alert (public callbacks make every refusal an internal_error). Decides
+nothing.
+"""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from OpenSSL import SSL
+from OpenSSL.crypto import FILETYPE_ASN1, X509, dump_certificate
+
+from rprov.errors import EnvironmentLacks
+
+Verify = Callable[[SSL.Connection, int, int, bool, Callable[[], list[bytes]]], int]
+"""(connection, error, depth, ok, chain) -> X509_V_… of a refusal, 0 to go on; `chain()` gives DER, leaf first."""
+
+_SIGNATURE = "int (*)(int, X509_STORE_CTX *)"
+_NEEDED = (
+    "SSL_CTX_set1_curves_list",
+    "SSL_CTX_set_verify",
+    "SSL_get_ex_data_X509_STORE_CTX_idx",
+    "X509_STORE_CTX_get1_chain",
+    "X509_STORE_CTX_get_error",
+    "X509_STORE_CTX_get_error_depth",
+    "X509_STORE_CTX_get_ex_data",
+    "X509_STORE_CTX_set_error",
+    "sk_X509_free",
+    "sk_X509_num",
+    "sk_X509_value",
+)
+
+
+def _private(owner: Any, name: str) -> Any:
+    try:
+        return getattr(owner, name)
+    except AttributeError:
+        raise EnvironmentLacks(f"this pyOpenSSL has no {name}; rprov needs pyOpenSSL 26 or newer") from None
+
+
+def _library() -> Any:
+    """OpenSSL's functions as pyOpenSSL sees them, each one needed here probed."""
+    library = _private(SSL, "_lib")
+    for name in _NEEDED:
+        _private(library, name)
+    return library
+
+
+def set_groups(context: SSL.Context, groups: bytes) -> None:
+    """Choose the key exchange groups, best first, colons in between."""
+    if _library().SSL_CTX_set1_curves_list(_private(context, "_context"), groups) != 1:
+        raise EnvironmentLacks(f"this OpenSSL does not know the TLS groups {groups.decode()}")
+
+
+class VerifyHook:
+    """Keeps a C callback alive, and what went wrong in it."""
+
+    __slots__ = ("_callback", "_problems")
+
+    def __init__(self, callback: object, problems: list[BaseException]) -> None:
+        self._callback = callback
+        self._problems = problems
+
+    def raise_problem(self) -> None:
+        """Raise what the callback raised, once."""
+        if self._problems:
+            raise self._problems.pop()
+
+
+def set_verify(context: SSL.Context, mode: int, verify: Verify) -> VerifyHook:
+    """Set the verify callback; the caller keeps what is returned as long as the context lives.
+
+    An exception in the callback is a bug of ours: it refuses the certificate and is raised by
+    `raise_problem`.
+    """
+    library = _library()
+    index = library.SSL_get_ex_data_X509_STORE_CTX_idx()
+    connections = _private(SSL.Connection, "_reverse_mapping")
+    problems: list[BaseException] = []
+
+    def callback(ok: int, store: Any) -> int:
+        connection = connections[library.X509_STORE_CTX_get_ex_data(store, index)]
+        error = library.X509_STORE_CTX_get_error(store)
+        depth = library.X509_STORE_CTX_get_error_depth(store)
+        verdict = verify(connection, error, depth, bool(ok), lambda: _chain(library, store))
+        library.X509_STORE_CTX_set_error(store, verdict)
+        return int(verdict == 0)
+
+    def on_error(_kind: type[BaseException], problem: BaseException, _where: TracebackType) -> int:
+        problems.append(problem)
+        return 0
+
+    made = _private(SSL, "_ffi").callback(_SIGNATURE, callback, error=0, onerror=on_error)
+    library.SSL_CTX_set_verify(_private(context, "_context"), mode, made)
+    return VerifyHook(made, problems)
+
+
+def _chain(library: Any, store: Any) -> list[bytes]:
+    """The chain that OpenSSL has built, DER, leaf first."""
+    stack = library.X509_STORE_CTX_get1_chain(store)
+    # Each element owns a reference of its own and frees it; the stack itself is ours.
+    owned = [
+        _private(X509, "_from_raw_x509_ptr")(library.sk_X509_value(stack, position))
+        for position in range(library.sk_X509_num(stack))
+    ]
+    library.sk_X509_free(stack)
+    return [dump_certificate(FILETYPE_ASN1, certificate) for certificate in owned]
