@@ -1,0 +1,185 @@
+"""EAP-TLS as a scheme of step 2: certificates of both sides judged, K_AUSF and K_SEAF made. Knows no step.
+
+`EapTlsServerEngines` and `EapTlsPeerEngines` are made once from credentials and snapshots of policy, and give one
+scheme per UE. K_AUSF is the first half of EMSK (TS 33.501 B.2.1.1); MSK, EMSK and K_AUSF stay in here.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from itertools import pairwise
+
+from cryptography import x509
+
+from rprov.auth.eap.methods.tls import TlsPeerMethod, TlsServerMethod
+from rprov.auth.eap.peer import Denied, EapPeer, SendResponse
+from rprov.auth.eap.server import EapServer, EapServerOutcome, GivenUp, PeerKnown, SendRequest, Succeeded
+from rprov.auth.scheme import Answer, Authenticated, Challenge, Failed, NetworkOutcome, PeerOutcome, PeerProved, Refusal
+from rprov.causes import Cause
+from rprov.crypto.hierarchy import k_ausf_from_emsk, k_seaf
+from rprov.crypto.tls import Side, TlsContext, TlsCredentials
+from rprov.crypto.x509 import NO_TABLE, Role, check_chain, describe, eid_of, subject_key_id
+from rprov.crypto.x509_network import check_network
+from rprov.errors import Misuse, Refused
+from rprov.model.identifiers import Eid, EidHint, Plmn
+from rprov.wire.eap import LARGEST_PACKET
+from rprov.wire.eap_tls import SMALLEST_PACKET
+from rprov.wire.messages import AuthenticationFailure, AuthenticationRequest, AuthenticationResponse, Eap
+
+PACKET_SIZE = 1400
+"""Octets of the largest EAP packet we send; 1,500 fit into NAS, and less goes through any RADIUS server."""
+
+ABBA_EMSK = b"\x00\x00"
+"""K_AUSF comes from EMSK (TS 33.501 A.7.1); the value that would announce MSK is not accepted."""
+
+DEVICE_ROLES = frozenset({Role.DEVICE, Role.EUICC})
+
+
+def _packet_size(size: int) -> int:
+    if not SMALLEST_PACKET <= size <= LARGEST_PACKET:
+        raise Misuse(f"EAP packets have {SMALLEST_PACKET} to {LARGEST_PACKET} octets, not {size}")
+    return size
+
+
+class EapTlsServerEngines:
+    """What the CP-AU needs for EAP-TLS, once: its credentials, and a snapshot of whom it trusts."""
+
+    def __init__(
+        self,
+        credentials: TlsCredentials,
+        anchors: Sequence[x509.Certificate],
+        eum_table: Mapping[bytes, tuple[str, ...]] = NO_TABLE,
+        roles: frozenset[Role] = DEVICE_ROLES,
+        fragment: int = PACKET_SIZE,
+        revoked: frozenset[tuple[bytes, int]] = frozenset(),
+    ) -> None:
+        """Take `anchors` (CIs), `roles` that a device's certificate may have, `revoked` (issuer's key id, serial)."""
+        if not roles or not roles <= DEVICE_ROLES:
+            raise Misuse("a device authenticates with a DEVICE or an EUICC certificate")
+        self._context = TlsContext(Side.SERVER, credentials, anchors)
+        self._anchors = tuple(anchors)
+        self._eum_table = dict(eum_table)
+        self._roles = roles
+        self._fragment = _packet_size(fragment)
+        self._revoked = revoked
+
+    def scheme(self, claimed: Eid | EidHint, network: str, wall: datetime) -> "EapTlsNetworkScheme":
+        """Begin with one UE: the EID it claims (or hints at), the serving network's name, the time now."""
+
+        def judge(leaf: x509.Certificate, intermediates: Sequence[x509.Certificate]) -> None:
+            self._judge(leaf, intermediates, claimed, wall)
+
+        method = TlsServerMethod(self._context.engine(judge), self._fragment)
+        return EapTlsNetworkScheme(EapServer(method), network)
+
+    def _judge(
+        self,
+        leaf: x509.Certificate,
+        intermediates: Sequence[x509.Certificate],
+        claimed: Eid | EidHint,
+        wall: datetime,
+    ) -> None:
+        path = check_chain(leaf, intermediates, self._anchors, self._roles, wall, self._eum_table)
+        for certificate, issuer in pairwise(path):
+            if self._revoked and (subject_key_id(issuer), certificate.serial_number) in self._revoked:
+                raise Refused(Cause.CERTIFICATE_REVOKED, describe(certificate))
+        # TS 33.501 B.2.1.1 step 15: the certificate must belong to the identity that was claimed
+        eid = eid_of(leaf)
+        if not (claimed.covers(eid) if isinstance(claimed, EidHint) else eid == claimed):
+            raise Refused(Cause.EID_MISMATCH, f"the certificate is of {eid}, not of {claimed}")
+
+
+class EapTlsNetworkScheme:
+    """The CP-AU's side of one authentication."""
+
+    def __init__(self, server: EapServer, network: str) -> None:
+        self._server = server
+        self._network = network
+        self._eid: Eid | None = None
+
+    def begin(self) -> NetworkOutcome:
+        """Give the first challenge."""
+        return self._outcome(self._server.begin())
+
+    def on_response(self, message: AuthenticationResponse) -> NetworkOutcome:
+        """Take the UE's answer."""
+        if isinstance(message.answer, Eap):
+            return self._outcome(self._server.on_packet(message.answer.packet))
+        return self._outcome(self._server.abandon(Cause.EAP_FAILED, "an answer that is no EAP packet"))
+
+    def on_failure(self, message: AuthenticationFailure) -> NetworkOutcome:
+        """Take the UE's refusal; its cause becomes ours."""
+        return self._outcome(self._server.abandon(message.cause, "the device refused the network"))
+
+    def authorise(self) -> NetworkOutcome:
+        """Go on after `PeerProved`."""
+        return self._outcome(self._server.authorise())
+
+    def refuse(self, cause: Cause) -> NetworkOutcome:
+        """End after `PeerProved`: a goodbye in TLS first, then `Failed` with `cause`."""
+        return self._outcome(self._server.refuse(cause))
+
+    def _outcome(self, outcome: EapServerOutcome) -> NetworkOutcome:
+        match outcome:
+            case SendRequest(packet=packet):
+                return Challenge(Eap(packet))
+            case PeerKnown(certificate=certificate):
+                self._eid = eid_of(certificate)
+                return PeerProved(self._eid, describe(certificate))
+            case Succeeded(packet=packet, emsk=emsk):
+                if self._eid is None:
+                    raise Misuse("success without a certificate")
+                return Authenticated(k_seaf(k_ausf_from_emsk(emsk), self._network), self._eid, Eap(packet))
+            case GivenUp(packet=packet, cause=cause, detail=detail):
+                return Failed(cause, Eap(packet), detail)
+
+
+class EapTlsPeerEngines:
+    """What a UE needs for EAP-TLS, once: its credentials and its own list of anchors for networks."""
+
+    def __init__(
+        self,
+        credentials: TlsCredentials,
+        anchors: Sequence[x509.Certificate],
+        fragment: int = PACKET_SIZE,
+        server_name: str | None = None,
+    ) -> None:
+        """Take `server_name` where the network's certificate does not carry the name that its PLMN gives."""
+        self._context = TlsContext(Side.CLIENT, credentials, anchors)
+        self._anchors = tuple(anchors)
+        self._fragment = _packet_size(fragment)
+        self._server_name = server_name
+
+    def scheme(self, network: Plmn, wall: datetime) -> "EapTlsPeerScheme":
+        """Begin with the network that the RAN announced."""
+        name = self._server_name or network.cp_name
+
+        def judge(leaf: x509.Certificate, intermediates: Sequence[x509.Certificate]) -> None:
+            check_network(leaf, intermediates, self._anchors, name, wall)
+
+        return EapTlsPeerScheme(EapPeer(TlsPeerMethod(self._context.engine(judge), self._fragment)))
+
+
+class EapTlsPeerScheme:
+    """The UE's side of one authentication."""
+
+    def __init__(self, peer: EapPeer) -> None:
+        self._peer = peer
+
+    def on_request(self, message: AuthenticationRequest) -> PeerOutcome:
+        """Answer one round."""
+        if not isinstance(message.challenge, Eap) or message.abba != ABBA_EMSK:
+            detail = "the network asks for another way of authenticating than EAP-TLS with EMSK"
+            return Refusal(AuthenticationFailure(Cause.EAP_FAILED), detail)
+        match self._peer.on_packet(message.challenge.packet):
+            case SendResponse(packet=packet, emsk=emsk):
+                k_ausf = k_ausf_from_emsk(emsk) if emsk is not None else None
+                return Answer(AuthenticationResponse(Eap(packet)), k_ausf)
+            case Denied(cause=cause, detail=detail, packet=last):
+                eap = Eap(last) if last is not None else None
+                return Refusal(AuthenticationFailure(cause, eap=eap), detail)
+
+    def accept_success(self, eap: Eap | None) -> None:
+        """Check the EAP-Success of the SecurityModeCommand; raises `Refused`."""
+        if eap is None:
+            raise Refused(Cause.EAP_FAILED, "a SecurityModeCommand without EAP-Success")
+        self._peer.accept_success(eap.packet)
