@@ -1,0 +1,51 @@
+"""The CP's machine for one UE on one page: what it does in every state, in the order of the steps."""
+
+from rprov.errors import Refused
+from rprov.procedure import s1_attach, s2_authenticate, s3_accept, s4_session, s6_detach, s7_reattach
+from rprov.procedure.actions import Send
+from rprov.procedure.engines import CpEnv
+from rprov.procedure.events import DetachOrdered, LinkLost
+from rprov.procedure.machine import Machine, Move, Role, merge
+from rprov.procedure.phases import CpState
+from rprov.procedure.purpose import Step
+from rprov.wire.link import UeContextReleaseRequest
+from rprov.wire.messages import AttachReject, AuthenticationReject, DetachRequest, NasMessage
+
+
+def on_refused(state: CpState, refusal: Refused, env: CpEnv) -> Move:
+    """What a refusal becomes: a reject that fits the state, and the end of this UE here."""
+    reject: NasMessage
+    if isinstance(refusal, s2_authenticate.AuthenticationRefused):
+        reject = AuthenticationReject(refusal.cause, refusal.eap)
+    elif isinstance(state, s2_authenticate.AwaitAuthenticationResponse):
+        reject = AuthenticationReject(refusal.cause)
+    else:
+        reject = AttachReject(refusal.cause, env.policy.backoff)
+    return s6_detach.release_cp(state, refusal.cause, env, s6_detach.failed(state, refusal), Send(reject))
+
+
+CP = Role(
+    name="cp",
+    table=merge(
+        s1_attach.CP,
+        s2_authenticate.CP,
+        s3_accept.CP,
+        s4_session.CP,
+        s6_detach.CP,
+        s7_reattach.CP,
+    ),
+    anywhere={
+        DetachRequest: s6_detach.on_detach_request,
+        DetachOrdered: s6_detach.on_detach_ordered,
+        UeContextReleaseRequest: s6_detach.on_ran_lost_ue,
+        LinkLost: s6_detach.on_link_lost,
+    },
+    ways_back={Step.AUTHENTICATE: s2_authenticate.begin_cp, Step.REATTACH: s7_reattach.resynchronise},
+    on_refused=on_refused,
+    stable=(s4_session.Attached, s4_session.Connected),
+)
+
+
+def cp_machine() -> Machine:
+    """A UE that the CP has heard nothing of."""
+    return Machine(CP, s1_attach.CpIdle())

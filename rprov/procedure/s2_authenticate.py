@@ -1,0 +1,230 @@
+"""Step 2: authenticate. CP-AU and UE prove themselves to each other, in the way that step 1 chose.
+
+    CP ── AuthenticationRequest{ksi, abba, eap | rand autn} ──> UE
+    CP <── AuthenticationResponse{eap | res} ── UE                  ... as many rounds as the scheme needs
+    CP: certificate proved ── may this EID have a profile? ── only then the success indication (0x00)
+    CP <── AuthenticationFailure{cause, auts | eap with the alert} ── UE
+    CP ── AuthenticationReject{cause, eap failure} ──> UE
+
+Refuses to know which scheme runs. Nothing here holds K_AUSF, MSK or EMSK of the network: the scheme keeps them.
+"""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from rprov.auth.scheme import (
+    Answer,
+    Authenticated,
+    Challenge,
+    Failed,
+    NetworkOutcome,
+    PeerProved,
+    PeerScheme,
+    Refusal,
+    Resynchronise,
+)
+from rprov.causes import Cause
+from rprov.crypto.hierarchy import k_amf, k_seaf
+from rprov.errors import Refused
+from rprov.model.identifiers import Eid, Plmn, Supi
+from rprov.model.security import Scope
+from rprov.procedure import endings, s3_accept
+from rprov.procedure.actions import Action, EndStep, HoldPartial, Prove, Send
+from rprov.procedure.engines import CpEnv, UeEnv
+from rprov.procedure.events import Received, Timer, TimerFired
+from rprov.procedure.machine import GoBack, Move, Table, Waiting, repeat_or, stay, waiting_for
+from rprov.procedure.phases import CpState, Phase, UeState
+from rprov.procedure.purpose import Intent, Purpose, Step
+from rprov.procedure.registration import Challenged, Resynchronising
+from rprov.wire.messages import (
+    AttachReject,
+    AttachRequest,
+    AuthenticationFailure,
+    AuthenticationReject,
+    AuthenticationRequest,
+    AuthenticationResponse,
+    AuthenticationResult,
+    Eap,
+)
+
+ABBA = s3_accept.ABBA
+
+
+# --- UE ---------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitAuthentication(UeState):
+    """The attach request is sent; rounds of authentication come."""
+
+    intent: Intent
+    plmn: Plmn
+    request: AttachRequest
+    scheme: PeerScheme
+    natural: ClassVar[Step] = Step.AUTHENTICATE
+    phase: ClassVar[Phase] = Phase.NO_CONTEXT
+
+
+def supi_of(intent: Intent, plmn: Plmn) -> Supi:
+    """The SUPI that both sides put into K_AMF."""
+    if isinstance(intent.identity, Eid):
+        return Supi.of_eid(intent.identity, plmn)
+    return Supi.of_imsi(intent.identity.imsi)
+
+
+def on_authentication_request(
+    state: "AwaitAuthentication | s3_accept.AwaitSecurityMode | s3_accept.AwaitVerdict",
+    event: Received[AuthenticationRequest],
+    env: UeEnv,
+) -> Move:
+    """Answer one round. After the round that proves the network, hold a partial context."""
+    if event.message.abba != ABBA:
+        # Another value would say that keys come from MSK: whoever shares that AAA could then play this network.
+        raise Refused(Cause.REQUEST_REJECTED, f"ABBA {event.message.abba.hex()} is not allowed")
+    match state.scheme.on_request(event.message):
+        case Answer(message=answer, k_ausf=key):
+            if key is None or not isinstance(state, AwaitAuthentication):
+                # Not the last round; or it was, and came again because the answer was lost: same answer, same keys.
+                return stay(state, Send(answer))
+            seaf = k_seaf(key, state.plmn.serving_network_name)
+            amf = k_amf(seaf, supi_of(state.intent, state.plmn), event.message.abba)
+            certificate = state.intent.purpose is Purpose.PROVISIONING
+            scope = Scope.PROVISIONING if certificate else Scope.ORDINARY
+            following: UeState
+            if certificate:
+                following = s3_accept.AwaitSecurityMode(state.intent, state.plmn, state.request, state.scheme)
+            else:
+                following = s3_accept.AwaitVerdict(state.intent, state.plmn, state.request, state.scheme)
+            proved = Prove(
+                state.step,
+                f"the network is {state.plmn}: "
+                + ("its certificate names it" if certificate else "it holds the subscriber key"),
+            )
+            ended = () if state.step is Step.REATTACH else (EndStep(Step.AUTHENTICATE),)
+            return Move(following, (HoldPartial(event.message.ksi, amf, scope), Send(answer), proved, *ended))
+        case Refusal(message=failure, resynchronising=True):
+            return stay(state, Send(failure))
+        case Refusal(message=failure, detail=detail):
+            return endings.ue_failed(state, failure.cause, detail, env, Send(failure))
+
+
+def on_authentication_reject(
+    state: "AwaitAuthentication | s3_accept.AwaitVerdict", event: Received[AuthenticationReject], env: UeEnv
+) -> Move:
+    """The network refuses this device."""
+    return endings.ue_failed(state, event.message.cause, "the network said so", env)
+
+
+def on_authentication_result(state: AwaitAuthentication, event: Received[AuthenticationResult], _env: UeEnv) -> Move:
+    """Look at an EAP packet outside a round; success travels in the SecurityModeCommand here, so nothing follows."""
+    return stay(state)
+
+
+def on_attach_reject(
+    state: "AwaitAuthentication | s3_accept.AwaitVerdict", event: Received[AttachReject], env: UeEnv
+) -> Move:
+    """The network does not go on. Its back-off is capped: it may be a fake cell that says so."""
+    return endings.ue_failed(state, event.message.cause, "the network said so", env, backoff=event.message.backoff)
+
+
+UE: Table = {
+    (AwaitAuthentication, AuthenticationRequest): on_authentication_request,
+    (AwaitAuthentication, AuthenticationReject): on_authentication_reject,
+    (AwaitAuthentication, AuthenticationResult): on_authentication_result,
+    (AwaitAuthentication, AttachReject): on_attach_reject,
+    (AwaitAuthentication, TimerFired): endings.on_ue_timeout,
+    (s3_accept.AwaitVerdict, AuthenticationRequest): on_authentication_request,
+    (s3_accept.AwaitVerdict, AuthenticationReject): on_authentication_reject,
+    (s3_accept.AwaitVerdict, AttachReject): on_attach_reject,
+    (s3_accept.AwaitSecurityMode, AuthenticationRequest): on_authentication_request,
+}
+
+# --- CP ---------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitAuthenticationResponse(CpState):
+    """A round is out."""
+
+    challenged: Challenged
+    waiting: Waiting
+    natural: ClassVar[Step] = Step.AUTHENTICATE
+    phase: ClassVar[Phase] = Phase.NO_CONTEXT
+
+    @property
+    def scope(self) -> Scope:
+        """What the candidate is for."""
+        return self.challenged.candidate.scope
+
+
+class AuthenticationRefused(Refused):
+    """The authentication failed; the EAP-Failure travels with the reject."""
+
+    def __init__(self, cause: Cause, detail: str, eap: Eap | None) -> None:
+        super().__init__(cause, detail)
+        self.eap = eap
+
+
+def begin_cp(begin: object, env: CpEnv) -> Move | GoBack:
+    """Send the first challenge."""
+    if not isinstance(begin, Challenged):
+        raise Refused(Cause.NETWORK_FAILURE, "authentication needs a scheme")
+    return _follow(begin, begin.scheme.begin(), env)
+
+
+def on_authentication_response(
+    state: AwaitAuthenticationResponse, event: Received[AuthenticationResponse], env: CpEnv
+) -> Move | GoBack:
+    """Take the answer of one round."""
+    outcome = state.challenged.scheme.on_response(event.message)
+    return _follow(state.challenged, outcome, env, state.waiting.stop)
+
+
+def on_authentication_failure(
+    state: AwaitAuthenticationResponse, event: Received[AuthenticationFailure], env: CpEnv
+) -> Move | GoBack:
+    """Take the UE's refusal."""
+    outcome = state.challenged.scheme.on_failure(event.message)
+    return _follow(state.challenged, outcome, env, state.waiting.stop)
+
+
+def _follow(challenged: Challenged, outcome: NetworkOutcome, env: CpEnv, *actions: Action) -> Move | GoBack:
+    candidate, scheme = challenged.candidate, challenged.scheme
+    match outcome:
+        case Challenge(challenge=challenge):
+            request = AuthenticationRequest(candidate.ksi, ABBA, challenge)
+            waiting = waiting_for(Timer.T3560, env.policy.timers.t3560, request)
+            return Move(AwaitAuthenticationResponse(challenged, waiting), (*actions, *waiting.start()))
+        case PeerProved(eid=eid, certificate=certificate):
+            proved = Prove(Step.AUTHENTICATE, f"the device is EID {eid}: {certificate}")
+            eligible = candidate.record is not None and candidate.record.may_be_provisioned
+            verdict = scheme.authorise() if eligible else scheme.refuse(Cause.NO_ORDER)
+            return _follow(challenged, verdict, env, *actions, proved)
+        case Resynchronise(sqn_ms=sqn_ms):
+            return _resynchronise(challenged, sqn_ms, *actions)
+        case Authenticated() as authenticated:
+            move = s3_accept.begin_cp(candidate, authenticated, env)
+            ended = (EndStep(Step.AUTHENTICATE),) if candidate.scope is Scope.PROVISIONING else ()
+            return Move(move.state, (*actions, *ended, *move.actions))
+        case Failed(cause=cause, eap_failure=eap, detail=detail):
+            raise AuthenticationRefused(cause, detail, eap)
+
+
+def _resynchronise(challenged: Challenged, sqn_ms: int, *actions: Action) -> GoBack:
+    if challenged.candidate.resynchronised or challenged.supi is None:
+        # A USIM that is still out of range after its own SQN was taken over will never be in range.
+        raise AuthenticationRefused(Cause.SEQUENCE_OUT_OF_RANGE, "", None)
+    again = replace(challenged.candidate, resynchronised=True)
+    return GoBack(Step.REATTACH, Resynchronising(again, challenged.supi, sqn_ms), actions)
+
+
+def on_silence(state: AwaitAuthenticationResponse, _event: TimerFired, _env: CpEnv) -> Move:
+    """Give up on a UE that does not answer."""
+    raise Refused(Cause.AUTHENTICATION_TIMEOUT, "")
+
+
+CP: Table = {
+    (AwaitAuthenticationResponse, AuthenticationResponse): on_authentication_response,
+    (AwaitAuthenticationResponse, AuthenticationFailure): on_authentication_failure,
+    (AwaitAuthenticationResponse, TimerFired): repeat_or(on_silence),
+}

@@ -1,0 +1,90 @@
+"""Step 5: provision. Over the session, eUICC and provisioning server authenticate each other and a profile is loaded.
+
+    UE (LPA, eUICC) ── HTTPS over the PDU session, ES9+ ──> SM-DP+          (`provision/`, run by the shell)
+    UE: ProfileDownloaded{iccid} ── step 6 ──
+
+The CP has no part in it but the restriction that step 4 put into the UP. Refuses to know SGP.22 or any other protocol.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rprov.causes import Cause
+from rprov.model.identifiers import Guti, Plmn
+from rprov.procedure import s6_detach
+from rprov.procedure.actions import Conclude, Download, EndStep, Prove, Send, StartTimer, StopTimer
+from rprov.procedure.engines import UeEnv
+from rprov.procedure.events import DownloadFailed, ProfileDownloaded, Timer, TimerFired
+from rprov.procedure.machine import Move, Table, stay
+from rprov.procedure.phases import Phase, UeState
+from rprov.procedure.purpose import Intent, Purpose, Step
+from rprov.wire.messages import AttachAccept, AttachComplete, PduSessionAccept
+
+
+@dataclass(frozen=True, slots=True)
+class Online(UeState):
+    """Attached with a session, as an ordinary subscriber: where an ordinary attach ends."""
+
+    intent: Intent
+    plmn: Plmn
+    guti: Guti
+    session: PduSessionAccept
+    natural: ClassVar[Step] = Step.SESSION
+    phase: ClassVar[Phase] = Phase.SECURED
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitDownload(UeState):
+    """The LPA is at work over the session."""
+
+    intent: Intent
+    plmn: Plmn
+    guti: Guti
+    session: PduSessionAccept
+    natural: ClassVar[Step] = Step.PROVISION
+    phase: ClassVar[Phase] = Phase.SECURED
+
+
+def begin_ue(online: Online, env: UeEnv) -> Move:
+    """Download where the purpose says so; else this is the end of the road."""
+    if online.intent.purpose is Purpose.ORDINARY:
+        done = Prove(online.step, "an ordinary subscriber with an ordinary session")
+        return Move(online, (done, EndStep(online.step), Conclude(True, Cause.NORMAL)))
+    following = AwaitDownload(online.intent, online.plmn, online.guti, online.session)
+    timer = StartTimer(Timer.DOWNLOAD, env.policy.timers.download)
+    return Move(following, (timer, Download(online.session.provisioning_servers)))
+
+
+def on_profile_downloaded(state: AwaitDownload, event: ProfileDownloaded, env: UeEnv) -> Move:
+    """Leave, to come back as somebody."""
+    proved = Prove(state.step, f"profile {event.iccid} is installed, and the server holds the eUICC's signed result")
+    move = s6_detach.begin_ue(s6_detach.Reattach(state.intent, event.iccid), env)
+    return Move(move.state, (StopTimer(Timer.DOWNLOAD), proved, EndStep(Step.PROVISION), *move.actions))
+
+
+def on_download_failed(state: AwaitDownload, event: DownloadFailed, env: UeEnv) -> Move:
+    """Detach, then say why."""
+    move = s6_detach.begin_ue(s6_detach.GiveUp(state.intent, event.cause, event.detail), env)
+    return Move(move.state, (StopTimer(Timer.DOWNLOAD), EndStep(Step.PROVISION, False, event.detail), *move.actions))
+
+
+def on_download_timeout(state: AwaitDownload, event: TimerFired, env: UeEnv) -> Move:
+    """The server is silent."""
+    if event.timer is not Timer.DOWNLOAD:
+        return stay(state)
+    detail = "the provisioning server did not answer in time"
+    move = s6_detach.begin_ue(s6_detach.GiveUp(state.intent, Cause.PROVISIONING_FAILED, detail), env)
+    return Move(move.state, (EndStep(Step.PROVISION, False, detail), *move.actions))
+
+
+def on_repeated_accept(state: AwaitDownload, _event: object, _env: UeEnv) -> Move:
+    """Complete again: the first AttachComplete was lost."""
+    return stay(state, Send(AttachComplete()))
+
+
+UE: Table = {
+    (AwaitDownload, ProfileDownloaded): on_profile_downloaded,
+    (AwaitDownload, DownloadFailed): on_download_failed,
+    (AwaitDownload, TimerFired): on_download_timeout,
+    (AwaitDownload, AttachAccept): on_repeated_accept,
+}

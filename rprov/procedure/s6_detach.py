@@ -1,0 +1,328 @@
+"""Step 6: detach, and every other way in which an attach ends.
+
+UE ── DetachRequest ──> CP ── DetachAccept ──> UE        then nothing is left: contexts, keys, session, TEIDs, filter
+CP ── DetachRequest{cause} ──> UE ── DetachAccept ──> CP           at the end of the scope, or on revocation
+CP ── UeContextReleaseCommand ──> RAN ── RrcRelease ──> UE,  RAN ── UeContextReleaseComplete ──> CP
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rprov.causes import Cause
+from rprov.errors import Refused
+from rprov.model.identifiers import Iccid, Teid
+from rprov.model.security import Scope
+from rprov.procedure import endings, s7_reattach
+from rprov.procedure.actions import (
+    Action,
+    Close,
+    CloseRadio,
+    CloseTunnel,
+    Deregister,
+    DropContexts,
+    EndStep,
+    Send,
+    SendN2,
+    StartTimer,
+    StopTimer,
+    Tombstone,
+)
+from rprov.procedure.engines import CpEnv, UeEnv
+from rprov.procedure.events import (
+    DetachOrdered,
+    DetachWanted,
+    LinkLost,
+    RadioLost,
+    Received,
+    Timer,
+    TimerFired,
+)
+from rprov.procedure.machine import Move, Table, Waiting, repeat_or, stay, waiting_for
+from rprov.procedure.phases import CpState, Held, Phase, UeState
+from rprov.procedure.purpose import Intent, Step
+from rprov.procedure.registration import Registration
+from rprov.wire.link import UeContextReleaseCommand, UeContextReleaseComplete, UeContextReleaseRequest
+from rprov.wire.messages import DetachAccept, DetachRequest
+
+# --- UE ---------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Reattach:
+    """After the detach: come back with this profile."""
+
+    intent: Intent
+    iccid: Iccid
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """After the detach: end, for this cause."""
+
+    intent: Intent
+    cause: Cause
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitDetachAccept(UeState):
+    """The UE has said that it leaves."""
+
+    after: Reattach | GiveUp
+    waiting: Waiting
+    natural: ClassVar[Step] = Step.DETACH
+    phase: ClassVar[Phase] = Phase.SECURED
+
+    @property
+    def intent(self) -> Intent:  # type: ignore[override]
+        """What it was about."""
+        return self.after.intent
+
+
+def begin_ue(after: Reattach | GiveUp, env: UeEnv) -> Move:
+    """Leave in order."""
+    request = DetachRequest(Cause.NORMAL)
+    waiting = waiting_for(Timer.T3521, env.policy.timers.t3521, request)
+    return Move(AwaitDetachAccept(after, waiting), waiting.start())
+
+
+def on_detach_accept(state: AwaitDetachAccept, _event: object, env: UeEnv) -> Move:
+    """Nothing is left here: GUTI, ksi and keys of this attach are erased."""
+    gone: tuple[Action, ...] = (state.waiting.stop, DropContexts(), CloseRadio())
+    if isinstance(state.after, Reattach):
+        ended = EndStep(Step.DETACH) if state.step is not Step.REATTACH else EndStep(Step.REATTACH)
+        move = s7_reattach.begin_ue(state.after.intent, state.after.iccid)
+        return Move(move.state, (*gone, ended, *move.actions))
+    ended_move = endings.ue_failed(state, state.after.cause, state.after.detail, env)
+    return Move(ended_move.state, (*gone, *ended_move.actions))
+
+
+def on_radio_lost(state: UeState, event: RadioLost, env: UeEnv) -> Move:
+    """End with the connection; what was a detach under way has happened (TS 24.501 5.5.2.2.6)."""
+    if isinstance(state, AwaitDetachAccept):
+        return on_detach_accept(state, event, env)
+    if isinstance(state, (endings.Deregistered, endings.AwaitRetry, s7_reattach.AwaitProfileEnabled)):
+        return stay(state)
+    return endings.ue_failed(state, event.cause, "the connection ended", env)
+
+
+def on_network_detach(state: UeState, event: Received[DetachRequest], env: UeEnv) -> Move:
+    """The network throws us out; it is surely the network that says so."""
+    answer = () if event.message.switch_off else (Send(DetachAccept()),)
+    return endings.ue_failed(state, event.message.cause, "the network detached the device", env, *answer)
+
+
+def on_detach_wanted(state: UeState, event: DetachWanted, env: UeEnv) -> Move:
+    """Somebody wants us to leave: in order where there is a context, at once where there is none."""
+    if isinstance(state, endings.Deregistered):
+        return stay(state)
+    if state.phase is Phase.SECURED and not event.switch_off and not isinstance(state, AwaitDetachAccept):
+        return begin_ue(GiveUp(state.intent, Cause.NORMAL, "detached"), env)
+    leaving = (Send(DetachRequest(Cause.NORMAL, True)),) if state.phase is Phase.SECURED else ()
+    return endings.ue_failed(state, Cause.NORMAL, "detached", env, *leaving)
+
+
+def on_ue_refused(state: UeState, refusal: Refused, env: UeEnv, *actions: Action) -> Move:
+    """End a try that we ourselves refuse to go on with."""
+    if state.phase is Phase.SECURED and not isinstance(state, AwaitDetachAccept):
+        move = begin_ue(GiveUp(state.intent, refusal.cause, refusal.detail), env)
+        stop = tuple(StopTimer(timer) for timer in endings.UE_TIMERS if timer is not Timer.T3521)
+        return Move(move.state, (*actions, *stop, *move.actions))
+    return endings.ue_failed(state, refusal.cause, refusal.detail, env, *actions)
+
+
+UE: Table = {
+    (AwaitDetachAccept, DetachAccept): on_detach_accept,
+    (AwaitDetachAccept, TimerFired): repeat_or(on_detach_accept),
+}
+
+# --- CP ---------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitUeDetachAccept(CpState):
+    """The UE is being thrown out."""
+
+    registration: Registration
+    teid: Teid | None
+    waiting: Waiting
+    natural: ClassVar[Step] = Step.DETACH
+    phase: ClassVar[Phase] = Phase.SECURED
+
+    @property
+    def scope(self) -> Scope:
+        """What the context is for."""
+        return self.registration.scope
+
+    @property
+    def held(self) -> Held:
+        """The registration and the tunnel."""
+        return Held(self.registration, self.teid)
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable(CpState):
+    """Registered, but its radio connection is gone; its next attach ends this, or the timer does."""
+
+    registration: Registration
+    natural: ClassVar[Step] = Step.DETACH
+    phase: ClassVar[Phase] = Phase.SECURED
+
+    @property
+    def scope(self) -> Scope:
+        """What the context is for."""
+        return self.registration.scope
+
+    @property
+    def held(self) -> Held:
+        """The registration."""
+        return Held(self.registration)
+
+
+@dataclass(frozen=True, slots=True)
+class Releasing(CpState):
+    """Keys, session and filter are gone; the RAN clears up. A repeated detach gets its answer from the tombstone."""
+
+    was: Scope
+    natural: ClassVar[Step] = Step.DETACH
+    phase: ClassVar[Phase] = Phase.SECURED
+
+    @property
+    def scope(self) -> Scope:
+        """What the context was for."""
+        return self.was
+
+
+@dataclass(frozen=True, slots=True)
+class Gone(CpState):
+    """Nothing is left but the tombstone."""
+
+    was: Scope
+    natural: ClassVar[Step] = Step.DETACH
+    phase: ClassVar[Phase] = Phase.SECURED
+
+    @property
+    def scope(self) -> Scope:
+        """What the context was for."""
+        return self.was
+
+
+_CP_TIMERS = (Timer.T3560, Timer.T3570, Timer.T3550, Timer.T3522, Timer.T3580, Timer.LIFETIME, Timer.CONTEXT_SETUP)
+
+
+def _clear(state: CpState) -> tuple[Action, ...]:
+    """Everything of this UE in the core: timers, tunnel and filter, registration, keys."""
+    held = state.held
+    return (
+        *(StopTimer(timer) for timer in _CP_TIMERS),
+        *((CloseTunnel(held.teid),) if held.teid is not None else ()),
+        *((Deregister(held.registration.guti),) if held.registration is not None else ()),
+        DropContexts(),
+    )
+
+
+def release_cp(state: CpState, cause: Cause, env: CpEnv, *actions: Action) -> Move:
+    """Clear the core and have the RAN clear the radio."""
+    if isinstance(state, (Unreachable, Gone)):
+        return Move(Gone(state.scope), (*actions, *_clear(state), Close()))
+    return Move(
+        Releasing(state.scope),
+        (
+            *actions,
+            *_clear(state),
+            SendN2(UeContextReleaseCommand(cause)),
+            StartTimer(Timer.CONTEXT_SETUP, env.policy.timers.context_setup),
+        ),
+    )
+
+
+def failed(state: CpState, refusal: Refused) -> Action:
+    """Take down at which step a UE was refused, and why."""
+    return EndStep(state.step, False, str(refusal))
+
+
+def on_detach_request(state: CpState, event: Received[DetachRequest], env: CpEnv) -> Move:
+    """The UE leaves: answer, keep the answer for a while, forget everything else."""
+    accept = DetachAccept()
+    answer = () if event.message.switch_off else (Send(accept), Tombstone(accept))
+    ended = (EndStep(Step.DETACH),) if state.scope is Scope.PROVISIONING else ()
+    return release_cp(state, Cause.NORMAL, env, *answer, *ended)
+
+
+def on_detach_ordered(state: CpState, event: DetachOrdered, env: CpEnv) -> Move:
+    """End a registration from this side; one that a newer attach replaced has nobody left to talk to."""
+    if isinstance(state, (Releasing, Gone)):
+        return stay(state)
+    if isinstance(state, (Unreachable, AwaitUeDetachAccept)) or event.cause is Cause.SUPERSEDED:
+        return release_cp(state, event.cause, env)
+    return _throw_out(state, event.cause, env)
+
+
+def _throw_out(state: CpState, cause: Cause, env: CpEnv) -> Move:
+    held = state.held
+    if held.registration is None:
+        return release_cp(state, cause, env)
+    waiting = waiting_for(Timer.T3522, env.policy.timers.t3522, DetachRequest(cause))
+    stop = tuple(StopTimer(timer) for timer in _CP_TIMERS)
+    return Move(AwaitUeDetachAccept(held.registration, held.teid, waiting), (*stop, *waiting.start()))
+
+
+def on_lifetime(state: CpState, event: TimerFired, env: CpEnv) -> Move:
+    """The time for provisioning is over."""
+    if event.timer is not Timer.LIFETIME:
+        return stay(state)
+    return _throw_out(state, Cause.SCOPE_EXPIRED, env)
+
+
+def on_ue_accepted(state: AwaitUeDetachAccept, _event: object, env: CpEnv) -> Move:
+    """The UE is out, or silent: it is out in any case."""
+    return release_cp(state, Cause.NORMAL, env)
+
+
+def on_ran_lost_ue(state: CpState, event: Received[UeContextReleaseRequest], env: CpEnv) -> Move:
+    """The radio connection is gone. A registered UE stays registered for a while; anybody else is forgotten."""
+    return _unreachable(state, env, SendN2(UeContextReleaseCommand(event.message.cause)))
+
+
+def on_link_lost(state: CpState, _event: LinkLost, env: CpEnv) -> Move:
+    """The RAN is gone with everything that it knew."""
+    return _unreachable(state, env)
+
+
+def _unreachable(state: CpState, env: CpEnv, *actions: Action) -> Move:
+    held = state.held
+    if isinstance(state, Unreachable):
+        return stay(state)
+    if held.registration is None or isinstance(state, AwaitUeDetachAccept):
+        return Move(Gone(state.scope), (*_clear(state), *actions, Close()))
+    left = max(0.0, held.registration.expires_at - env.now)
+    gone = (CloseTunnel(held.teid),) if held.teid is not None else ()
+    stop = tuple(StopTimer(timer) for timer in _CP_TIMERS)
+    return Move(Unreachable(held.registration), (*gone, *actions, *stop, StartTimer(Timer.LIFETIME, left)))
+
+
+def on_implicit_detach(state: Unreachable, _event: TimerFired, _env: CpEnv) -> Move:
+    """Nothing was heard of it for too long."""
+    return Move(Gone(state.scope), (*_clear(state), Close()))
+
+
+def on_released(state: Releasing, _event: object, env: CpEnv) -> Move:
+    """The RAN has cleared up, or is silent."""
+    stop = StopTimer(Timer.CONTEXT_SETUP)
+    return Move(Gone(state.scope), (stop, StartTimer(Timer.TOMBSTONE, env.policy.timers.tombstone)))
+
+
+def on_tombstone_over(state: Gone, _event: TimerFired, _env: CpEnv) -> Move:
+    """Nothing is left at all."""
+    return stay(state, Close())
+
+
+CP: Table = {
+    (AwaitUeDetachAccept, DetachAccept): on_ue_accepted,
+    (AwaitUeDetachAccept, TimerFired): repeat_or(on_ue_accepted),
+    (Unreachable, TimerFired): on_implicit_detach,
+    (Unreachable, UeContextReleaseComplete): lambda state, _event, _env: stay(state),
+    (Releasing, UeContextReleaseComplete): on_released,
+    (Releasing, TimerFired): on_released,
+    (Gone, TimerFired): on_tombstone_over,
+}
