@@ -1,0 +1,159 @@
+"""What only TCP can suffer: octets that are no frame, frames cut in pieces, a peer that goes in the middle of one."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+
+import pytest
+from doubles.loop import run
+
+from rprov.transport import tcp
+from rprov.transport.link import Link, LinkLost
+from rprov.wire.framing import Frame, encode_frame
+
+HOST = "127.0.0.1"
+
+
+async def served(rude: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]) -> object:
+    """What the serving end of a link gets from a rude client: a frame, None, or the error."""
+    outcome: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+
+    async def on_link(link: Link) -> None:
+        try:
+            outcome.set_result(await link.receive())
+            await link.receive()
+        except LinkLost as error:
+            if not outcome.done():
+                outcome.set_result(error)
+
+    listener = await tcp.listen(HOST, 0, on_link)
+    reader, writer = await asyncio.open_connection(HOST, listener.port)
+    try:
+        await rude(reader, writer)
+        return await outcome
+    finally:
+        writer.close()
+        await asyncio.gather(writer.wait_closed(), return_exceptions=True)
+        await listener.close()
+
+
+GARBAGE = (
+    b"GET / HTTP/1.1\r\nHost: ran\r\n\r\n",
+    bytes(10),  # a frame of no octets
+    b"\xff" * 10,  # a frame of 4 GiB
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # a TLS ClientHello
+)
+
+
+@pytest.mark.parametrize("garbage", GARBAGE)
+def test_garbage_first_aborts_the_link_and_says_so(garbage: bytes) -> None:
+    async def rude(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(garbage)
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+
+    error = run(served(rude))
+    assert isinstance(error, LinkLost)
+    assert "aborted: the peer sent no frame" in str(error)
+    assert HOST in str(error)
+
+
+def test_a_peer_that_goes_in_the_middle_of_a_frame_is_lost_not_closed() -> None:
+    async def rude(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(encode_frame(1, 1, b"whole")[:-1])
+        writer.write_eof()
+
+    error = run(served(rude))
+    assert isinstance(error, LinkLost)
+    assert "in the middle of a frame" in str(error)
+
+
+def test_a_frame_that_comes_octet_by_octet_is_one_frame() -> None:
+    async def rude(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for octet in encode_frame(5, 6, b"in pieces"):
+            writer.write(bytes([octet]))
+            await asyncio.sleep(0)
+
+    assert run(served(rude)) == Frame(5, 6, b"in pieces")
+
+
+def test_a_reset_is_named() -> None:
+    async def rude(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        writer.transport.abort()
+
+    error = run(served(rude))
+    assert isinstance(error, LinkLost)
+    assert "reset" in str(error).lower()
+
+
+def test_closing_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tcp, "CLOSE_SECONDS", 0.05)
+
+    async def scenario() -> None:
+        over = asyncio.Event()
+
+        async def deaf(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await over.wait()
+            writer.transport.abort()
+
+        server = await asyncio.start_server(deaf, HOST, 0)
+        link = await tcp.connect(HOST, server.sockets[0].getsockname()[1])
+        await link.send(1, 1, b"nobody reads this")
+        await link.close()
+        over.set()
+        server.close()
+        await server.wait_closed()
+        await asyncio.sleep(0.01)
+
+    run(scenario())
+
+
+def test_a_cancelled_close_still_frees_the_socket() -> None:
+    async def scenario() -> None:
+        over = asyncio.Event()
+
+        async def deaf(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await over.wait()
+            writer.transport.abort()
+
+        server = await asyncio.start_server(deaf, HOST, 0)
+        link = await tcp.connect(HOST, server.sockets[0].getsockname()[1])
+        closing = asyncio.create_task(link.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        over.set()
+        server.close()
+        await server.wait_closed()
+        await asyncio.sleep(0.01)
+
+    run(scenario())
+
+
+def test_nobody_there_is_said_with_the_address() -> None:
+    with socket.socket() as unused:
+        unused.bind((HOST, 0))
+        port = unused.getsockname()[1]
+        with pytest.raises(LinkLost, match=rf"cannot connect to {HOST}:{port}: .*(refused|failed)"):
+            run(tcp.connect(HOST, port))
+
+
+def test_small_messages_are_not_held_back() -> None:
+    async def scenario() -> None:
+        seen: list[int] = []
+
+        async def on_link(link: Link) -> None:
+            seen.append(link._transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))  # type: ignore[attr-defined]
+            await link.close()
+
+        listener = await tcp.listen(HOST, 0, on_link)
+        link = await tcp.connect(HOST, listener.port)
+        assert await link.receive() is None
+        assert seen
+        assert all(seen)
+        await link.close()
+        await listener.close()
+
+    run(scenario())
