@@ -1,0 +1,325 @@
+"""The CP daemon: N2 links of RANs, the subscriber store, and the user plane inside it.
+
+Owns which endpoint serves which UE, who is registered, and the bounds that keep strangers from filling it.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+
+from rprov.causes import Cause
+from rprov.daemon.mailbox import Mailbox
+from rprov.daemon.sessions import Sessions
+from rprov.errors import DecodeError, Misuse
+from rprov.model.env import Env
+from rprov.model.identifiers import CpUeId, Eid, Guti, RanUeId, Supi
+from rprov.model.numbers import Ppid
+from rprov.model.policy import CpPolicy
+from rprov.model.records import ContextRecord, DeviceRecord, SubscriberRecord
+from rprov.model.report import Recorder
+from rprov.procedure import actions as act
+from rprov.procedure.cp_endpoint import CpEndpoint
+from rprov.procedure.engines import CpEngines, CpEnv
+from rprov.procedure.events import (
+    Answer,
+    DetachOrdered,
+    DeviceFound,
+    GutiResolved,
+    SubscriberFound,
+    SubscriberUnknown,
+)
+from rprov.procedure.events import LinkLost as N2LinkLost
+from rprov.transport.link import LINK_STREAM, Link, LinkLost, Listener, Transport, stream_of
+from rprov.wire.codec import LinkCodec, NasCodec
+from rprov.wire.link import (
+    N2Frame,
+    N2Kind,
+    N2SetupFailure,
+    N2SetupRequest,
+    N2SetupResponse,
+    decode_n2_frame,
+)
+
+_LOG = logging.getLogger("rprov.cp")
+
+
+class CpStore(Protocol):
+    """What the CP asks of its store."""
+
+    async def device(self, eid: Eid) -> DeviceRecord:
+        """The device with its order, if it has one."""
+
+    async def reserve_vector(self, supi: Supi, resynchronise: int | None = None) -> SubscriberRecord | None:
+        """The subscriber with a sequence number of its own."""
+
+    async def save_context(self, record: ContextRecord) -> None:
+        """Keep a context."""
+
+    async def drop_context(self, guti: Guti) -> None:
+        """Forget a context."""
+
+    async def context_by_guti(self, guti: Guti) -> ContextRecord | None:
+        """Whose temporary identity this is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CpSetup:
+    """What the wiring gives a CP. `engines` is asked for each time, so that certificates can be exchanged."""
+
+    policy: CpPolicy
+    engines: Callable[[], CpEngines]
+    transport: Transport
+    host: str
+    port: int
+    store: CpStore
+    sessions: Sessions
+    nas_codec: NasCodec
+    link_codec: LinkCodec
+    recorder: Recorder
+    max_message: int
+    half_open_per_link: int
+    half_open: int
+
+
+@dataclass(slots=True, eq=False)
+class _RanLink:
+    link: Link
+    name: str = ""
+    ues: dict[int, "_Ue"] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)
+class _Ue:
+    endpoint: CpEndpoint
+    mailbox: Mailbox
+    ran: _RanLink
+    identity: Eid | Supi | None = None
+
+
+class CpDaemon:
+    """The core."""
+
+    def __init__(self, setup: CpSetup) -> None:
+        self._setup = setup
+        self._ues: dict[int, _Ue] = {}
+        self._registered: dict[Eid | Supi, _Ue] = {}
+        self._half_open: dict[int, _Ue] = {}
+        """UEs that are not registered yet, the oldest first."""
+        self._links: set[_RanLink] = set()
+        self._listener: Listener | None = None
+
+    @property
+    def port(self) -> int:
+        """The port for RANs, also where 0 was asked for."""
+        if self._listener is None:
+            raise Misuse("the CP does not listen")
+        return self._listener.port
+
+    @property
+    def registered(self) -> int:
+        """How many devices are registered."""
+        return len(self._registered)
+
+    @property
+    def ues(self) -> int:
+        """How many UEs are known, registered or on their way."""
+        return len(self._ues)
+
+    async def start(self) -> None:
+        """Listen for RANs."""
+        setup = self._setup
+        self._listener = await setup.transport.listen(setup.host, setup.port, self._serve, setup.max_message)
+
+    async def drain(self, seconds: float) -> None:
+        """Detach every registered device in order, within `seconds`."""
+        for ue in list(self._registered.values()):
+            self._event(ue, DetachOrdered(Cause.IMPLICITLY_DETACHED))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._registered:
+                    await asyncio.sleep(0.01)
+
+    async def close(self) -> None:
+        """End every link and forget everybody."""
+        if self._listener is not None:
+            await self._listener.close()
+        for ue in list(self._ues.values()):
+            await ue.mailbox.close()
+        self._ues.clear()
+        self._registered.clear()
+        await self._setup.sessions.close()
+
+    def detach(self, identity: Eid | Supi, cause: Cause) -> bool:
+        """Throw a registered device out; says whether there was one."""
+        ue = self._registered.get(identity)
+        if ue is None:
+            return False
+        self._event(ue, DetachOrdered(cause))
+        return True
+
+    def _env(self) -> CpEnv:
+        now = asyncio.get_running_loop().time()
+        return Env(now, datetime.now(UTC), secrets.token_bytes, self._setup.policy, self._setup.engines())
+
+    # --- N2 -----------------------------------------------------------------------------------------------------------
+
+    async def _serve(self, link: Link) -> None:
+        ran = _RanLink(link)
+        self._links.add(ran)
+        try:
+            if not await self._set_up(ran):
+                await link.close()
+                return
+            while (frame := await link.receive()) is not None:
+                await self._on_n2(ran, frame.payload)
+        finally:
+            self._links.discard(ran)
+            for ue in list(ran.ues.values()):
+                self._event(ue, N2LinkLost(Cause.NETWORK_FAILURE))
+
+    async def _set_up(self, ran: _RanLink) -> bool:
+        policy, codec = self._setup.policy, self._setup.link_codec
+        first = await ran.link.receive()
+        if first is None:
+            return False
+        try:
+            message = codec.decode(decode_n2_frame(first.payload).payload)
+        except DecodeError as error:
+            _LOG.warning("N2 of %s: %s", ran.link.peer, error)
+            return False
+        if not isinstance(message, N2SetupRequest):
+            _LOG.warning("N2 of %s begins with %s", ran.link.peer, type(message).__name__)
+            return False
+        fits = message.plmn == policy.plmn
+        answer = (
+            N2SetupResponse(policy.name, policy.plmn, policy.provisioning is not None)
+            if fits
+            else N2SetupFailure(Cause.PLMN_NOT_ALLOWED)
+        )
+        ran.name = message.ran_name
+        frame = N2Frame(RanUeId(0), CpUeId(0), N2Kind.CONTROL, codec.encode(answer))
+        await ran.link.send(LINK_STREAM, Ppid.N2, frame.encode())
+        return fits
+
+    async def _on_n2(self, ran: _RanLink, payload: bytes) -> None:
+        try:
+            frame = decode_n2_frame(payload)
+        except DecodeError as error:
+            _LOG.warning("N2 of %s: %s", ran.name, error)
+            return
+        ue = ran.ues.get(frame.ran_ue_id)
+        if frame.kind is N2Kind.INITIAL_NAS and ue is None:
+            ue = self._new_ue(ran, frame.ran_ue_id)
+        if ue is None or (frame.kind is not N2Kind.INITIAL_NAS and frame.cp_ue_id not in (0, ue.endpoint.cp_ue_id)):
+            return
+        known = ue
+        if not known.mailbox.post(lambda: known.endpoint.receive(frame, self._env())):
+            _LOG.warning("%s: too many messages wait; one is dropped", known.mailbox.name)
+
+    def _new_ue(self, ran: _RanLink, ran_ue_id: RanUeId) -> _Ue:
+        self._make_room(ran)
+        number = 0
+        while not number or number in self._ues:
+            number = secrets.randbits(32)
+        setup = self._setup
+        endpoint = CpEndpoint.create(setup.nas_codec, setup.link_codec, ran_ue_id, CpUeId(number))
+
+        async def perform(action: act.Action) -> None:
+            await self._perform(ue, action)
+
+        mailbox = Mailbox(
+            f"cp ue={number:08x}", perform, lambda fired: endpoint.step(fired, self._env()), lambda: self._forget(ue)
+        )
+        ue = _Ue(endpoint, mailbox, ran)
+        self._ues[number] = self._half_open[number] = ran.ues[ran_ue_id] = ue
+        return ue
+
+    def _make_room(self, ran: _RanLink) -> None:
+        """Evict the oldest half-open attach where there are too many (design rule 8)."""
+        on_link = [ue for ue in ran.ues.values() if int(ue.endpoint.cp_ue_id) in self._half_open]
+        oldest = None
+        if len(on_link) >= self._setup.half_open_per_link:
+            oldest = on_link[0]
+        elif len(self._half_open) >= self._setup.half_open:
+            oldest = next(iter(self._half_open.values()))
+        if oldest is not None:
+            del self._half_open[int(oldest.endpoint.cp_ue_id)]
+            self._event(oldest, DetachOrdered(Cause.CONGESTION))
+
+    def _event(self, ue: _Ue, event: DetachOrdered | N2LinkLost) -> None:
+        ue.mailbox.post(lambda: ue.endpoint.step(event, self._env()))
+
+    def _forget(self, ue: _Ue) -> None:
+        number = int(ue.endpoint.cp_ue_id)
+        self._ues.pop(number, None)
+        self._half_open.pop(number, None)
+        if ue.ran.ues.get(ue.endpoint.ran_ue_id) is ue:
+            del ue.ran.ues[ue.endpoint.ran_ue_id]
+        if ue.identity is not None and self._registered.get(ue.identity) is ue:
+            del self._registered[ue.identity]
+        teid = ue.endpoint.held_teid
+        if teid is not None:
+            self._setup.sessions.close_session(teid)
+        ue.mailbox.stop()
+
+    # --- actions ------------------------------------------------------------------------------------------------------
+
+    async def _perform(self, ue: _Ue, action: act.Action) -> None:
+        setup = self._setup
+        match action:
+            case act.Report(item=item):
+                setup.recorder.record(item)
+            case act.Transmit(octets=octets, ue_id=ue_id):
+                with suppress(LinkLost):  # the reader of that link notices and says so
+                    await ue.ran.link.send(stream_of(ue_id, ue.ran.link.streams), Ppid.N2, octets)
+            case act.StartTimer():
+                ue.mailbox.start_timer(action)
+            case act.StopTimer():
+                ue.mailbox.stop_timer(action)
+            case act.Asked(ticket=ticket, ask=ask):
+                ue.mailbox.ask(self._answer(ask), lambda answer: ue.endpoint.answer(ticket, answer, self._env()))
+            case act.ConnectTunnel(uplink=uplink, downlink=downlink):
+                setup.sessions.connect(uplink.teid, downlink)
+            case act.CloseTunnel(teid=teid):
+                setup.sessions.close_session(teid)
+            case act.Register(record=record):
+                await self._register(ue, record)
+            case act.Deregister(guti=guti):
+                if ue.identity is not None and self._registered.get(ue.identity) is ue:
+                    del self._registered[ue.identity]
+                await setup.store.drop_context(guti)
+            case act.Close():
+                self._forget(ue)
+            case _:
+                raise Misuse(f"the CP does not know {type(action).__name__}")
+
+    async def _answer(self, ask: act.Ask) -> Answer:
+        store = self._setup.store
+        match ask:
+            case act.LookUpDevice(eid=eid):
+                return DeviceFound(await store.device(eid))
+            case act.ReserveVector(supi=supi, resynchronise=sqn_ms):
+                record = await store.reserve_vector(supi, sqn_ms)
+                return SubscriberUnknown() if record is None else SubscriberFound(record)
+            case act.ResolveGuti(guti=guti):
+                context = await store.context_by_guti(guti)
+                return SubscriberUnknown() if context is None else GutiResolved(context.identity)
+            case act.OpenTunnel():
+                return self._setup.sessions.open_session(ask)
+            case _:
+                raise Misuse(f"the CP cannot answer {type(ask).__name__}")
+
+    async def _register(self, ue: _Ue, record: ContextRecord) -> None:
+        """Take over from an older context of the same device, which dies only now (design rule 1)."""
+        older = self._registered.get(record.identity)
+        self._registered[record.identity] = ue
+        ue.identity = record.identity
+        self._half_open.pop(int(ue.endpoint.cp_ue_id), None)
+        if older is not None and older is not ue:
+            self._event(older, DetachOrdered(Cause.SUPERSEDED))
+        await self._setup.store.save_context(record)

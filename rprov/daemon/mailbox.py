@@ -1,0 +1,122 @@
+"""One mailbox per endpoint: one message in flight, actions performed in order, timers and questions beside it.
+
+The shell's task boundary is here: whatever goes wrong with one UE is logged and ends that UE, never another.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from rprov.errors import RprovError
+from rprov.procedure.actions import Action, StartTimer, StopTimer
+from rprov.procedure.events import Answer, StoreFailed, Timer, TimerFired
+
+_LOG = logging.getLogger("rprov.daemon")
+
+Step = Callable[[], list[Action]]
+"""Something for the endpoint to do, now that it is its turn."""
+
+MAX_WAITING = 256
+"""Messages that may wait for one endpoint; a peer that sends more is not listened to meanwhile."""
+
+
+class Mailbox:
+    """Runs one endpoint."""
+
+    def __init__(
+        self,
+        name: str,
+        perform: Callable[[Action], Awaitable[None]],
+        on_timer: Callable[[TimerFired], list[Action]],
+        on_fault: Callable[[], None],
+    ) -> None:
+        self.name = name
+        self._perform = perform
+        self._on_timer = on_timer
+        self._on_fault = on_fault
+        self._queue: asyncio.Queue[Step] = asyncio.Queue()
+        self._timers: dict[Timer, asyncio.TimerHandle] = {}
+        self._questions: set[asyncio.Task[None]] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._task = asyncio.get_running_loop().create_task(self._run(), name=name)
+
+    def post(self, step: Step) -> bool:
+        """Let the endpoint do this when it is its turn; says whether there was room."""
+        if self._queue.qsize() >= MAX_WAITING:
+            return False
+        self._queue.put_nowait(step)
+        self._idle.clear()
+        return True
+
+    def start_timer(self, timer: StartTimer) -> None:
+        """Start or restart a timer."""
+        self.stop_timer(StopTimer(timer.timer))
+        fired = TimerFired(timer.timer, timer.generation)
+        loop = asyncio.get_running_loop()
+        self._timers[timer.timer] = loop.call_later(timer.seconds, self.post, lambda: self._on_timer(fired))
+
+    def stop_timer(self, timer: StopTimer) -> None:
+        """Stop a timer that may not run."""
+        handle = self._timers.pop(timer.timer, None)
+        if handle is not None:
+            handle.cancel()
+
+    def ask(self, question: Coroutine[Any, Any, Answer], on_answer: Callable[[Answer], list[Action]]) -> None:
+        """Await an answer beside the mailbox, then let the endpoint take it; an error of ours is an answer too."""
+
+        async def run() -> None:
+            try:
+                answer: Answer = await question
+            except RprovError as error:
+                answer = StoreFailed(str(error))
+            self.post(lambda: on_answer(answer))
+
+        task = asyncio.get_running_loop().create_task(run(), name=f"{self.name} asks")
+        self._questions.add(task)
+        task.add_done_callback(self._answered)
+
+    def _answered(self, task: asyncio.Task[None]) -> None:
+        self._questions.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _LOG.error("%s: a question failed", self.name, exc_info=error)
+            self._on_fault()
+
+    async def drained(self) -> None:
+        """Wait until nothing waits."""
+        await self._idle.wait()
+
+    async def close(self) -> None:
+        """Stop the timers, the questions and the endpoint, and wait for them."""
+        for handle in self._timers.values():
+            handle.cancel()
+        self._timers.clear()
+        current = asyncio.current_task()
+        tasks = [task for task in (*self._questions, self._task) if task is not current]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def stop(self) -> None:
+        """Stop without waiting; for an endpoint that closes itself."""
+        for handle in self._timers.values():
+            handle.cancel()
+        self._timers.clear()
+        for task in self._questions:
+            task.cancel()
+        self._task.cancel()
+
+    async def _run(self) -> None:
+        while True:
+            if self._queue.empty():
+                self._idle.set()
+            step = await self._queue.get()
+            try:
+                for action in step():
+                    await self._perform(action)
+            except Exception:  # noqa: BLE001 -- the one place: a fault of ours ends this UE, and only this UE
+                _LOG.exception("%s: an internal fault ends this UE", self.name)
+                self._on_fault()
+                return

@@ -1,0 +1,328 @@
+"""The RAN daemon: radio links of UEs on one side, one N2 link to the CP on the other.
+
+Owns which UE is on which link. Reconnects to the CP with back-off; without a CP its cell offers nothing.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from rprov.causes import Cause
+from rprov.daemon.mailbox import Mailbox
+from rprov.daemon.userplane import RanUserPlane
+from rprov.errors import DecodeError, Misuse, Refused, RprovError
+from rprov.model.env import Env
+from rprov.model.identifiers import CpUeId, Plmn, RanUeId, Teid, UeRadioId
+from rprov.model.numbers import Ppid
+from rprov.model.policy import RanPolicy
+from rprov.model.report import Recorder
+from rprov.procedure import actions as act
+from rprov.procedure.engines import RanEnv
+from rprov.procedure.events import LinkLost as UeLinkLost
+from rprov.procedure.events import N2Lost, RadioBearerOpened
+from rprov.procedure.ran_endpoint import RanEndpoint
+from rprov.transport.link import LINK_STREAM, Link, LinkLost, Listener, Transport, stream_of
+from rprov.wire.codec import LinkCodec, RadioCodec
+from rprov.wire.link import (
+    N2Frame,
+    N2Kind,
+    N2SetupFailure,
+    N2SetupRequest,
+    N2SetupResponse,
+    decode_n2_frame,
+)
+from rprov.wire.radio import (
+    CellInfo,
+    RadioFrame,
+    RadioMessage,
+    RrcReject,
+    RrcSetupRequest,
+    decode_radio_frame,
+)
+
+_LOG = logging.getLogger("rprov.ran")
+
+FIRST_BACKOFF, LAST_BACKOFF = 0.2, 10.0
+REJECT_BACKOFF = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RanSetup:
+    """What the wiring gives a RAN."""
+
+    policy: RanPolicy
+    plmn: Plmn
+    transport: Transport
+    radio_host: str
+    radio_port: int
+    cp_host: str
+    cp_port: int
+    user_plane: RanUserPlane
+    radio_codec: RadioCodec
+    link_codec: LinkCodec
+    recorder: Recorder
+    max_message: int
+    half_open_per_link: int
+    half_open: int
+
+
+@dataclass(slots=True, eq=False)
+class _RadioLink:
+    link: Link
+    ues: set[int] = field(default_factory=set)
+
+
+@dataclass(slots=True, eq=False)
+class _Ue:
+    endpoint: RanEndpoint
+    mailbox: Mailbox
+    link: _RadioLink
+
+
+class RanDaemon:
+    """A base station. `start` returns when it listens and the CP has answered, or raises."""
+
+    def __init__(self, setup: RanSetup) -> None:
+        self._setup = setup
+        self._ues: dict[int, _Ue] = {}
+        self._links: set[_RadioLink] = set()
+        self._n2: Link | None = None
+        self._offered = False
+        self._listener: Listener | None = None
+        self._n2_task: asyncio.Task[None] | None = None
+        self._ready: asyncio.Future[None] | None = None
+        self._next_id = secrets.randbits(31)
+
+    @property
+    def port(self) -> int:
+        """The port for UEs, also where 0 was asked for."""
+        if self._listener is None:
+            raise Misuse("the RAN does not listen")
+        return self._listener.port
+
+    @property
+    def ues(self) -> int:
+        """How many UEs have a connection."""
+        return len(self._ues)
+
+    async def start(self) -> None:
+        """Listen for UEs and connect to the CP."""
+        setup = self._setup
+        self._ready = asyncio.get_running_loop().create_future()
+        self._n2_task = asyncio.get_running_loop().create_task(self._keep_n2(), name="N2")
+        await self._ready
+        self._listener = await setup.transport.listen(
+            setup.radio_host, setup.radio_port, self._serve_radio, setup.max_message
+        )
+
+    async def close(self) -> None:
+        """End every link and forget everybody."""
+        if self._n2_task is not None:
+            self._n2_task.cancel()
+            await asyncio.wait([self._n2_task])
+        if self._listener is not None:
+            await self._listener.close()
+        for ue in list(self._ues.values()):
+            await ue.mailbox.close()
+        self._ues.clear()
+        self._setup.user_plane.close()
+
+    def _env(self) -> RanEnv:
+        now = asyncio.get_running_loop().time()
+        return Env(now, datetime.now(UTC), secrets.token_bytes, self._setup.policy, None)
+
+    # --- N2 -----------------------------------------------------------------------------------------------------------
+
+    async def _keep_n2(self) -> None:
+        backoff = FIRST_BACKOFF
+        while True:
+            try:
+                await self._serve_n2()
+                backoff = FIRST_BACKOFF
+            except (LinkLost, DecodeError) as error:
+                _LOG.warning("N2: %s; again in %.1f s", error, backoff)
+            except Refused as error:
+                if self._ready is not None and not self._ready.done():
+                    self._ready.set_exception(error)
+                    return
+                _LOG.error("N2: %s; again in %.1f s", error, backoff)
+            self._n2_lost()
+            # Jitter, so that a restarted CP does not meet all its RANs at once.
+            await asyncio.sleep(backoff * (0.5 + secrets.randbelow(1000) / 1000))
+            backoff = min(backoff * 2, LAST_BACKOFF)
+
+    async def _serve_n2(self) -> None:
+        setup = self._setup
+        link = await setup.transport.connect(setup.cp_host, setup.cp_port, setup.max_message)
+        try:
+            request = N2SetupRequest(setup.policy.name, setup.plmn, setup.policy.cell_id)
+            frame = N2Frame(RanUeId(0), CpUeId(0), N2Kind.CONTROL, setup.link_codec.encode(request))
+            await link.send(LINK_STREAM, Ppid.N2, frame.encode())
+            answer = await link.receive()
+            if answer is None:
+                raise LinkLost("the CP closed the link before it answered")
+            message = setup.link_codec.decode(decode_n2_frame(answer.payload).payload)
+            if isinstance(message, N2SetupFailure):
+                raise Refused(message.cause, "the CP refuses this RAN")
+            if not isinstance(message, N2SetupResponse):
+                raise DecodeError(f"the CP answered the set-up with {type(message).__name__}")
+            if message.plmn != setup.plmn:
+                raise Refused(Cause.PLMN_NOT_ALLOWED, f"the CP is of {message.plmn}, this RAN of {setup.plmn}")
+            self._n2, self._offered = link, message.provisioning_offered
+            if self._ready is not None and not self._ready.done():
+                self._ready.set_result(None)
+            for radio in self._links:
+                await self._announce(radio)
+            while (received := await link.receive()) is not None:
+                self._on_n2(received.payload)
+        finally:
+            link.abort()
+
+    def _on_n2(self, payload: bytes) -> None:
+        try:
+            frame = decode_n2_frame(payload)
+        except DecodeError as error:
+            _LOG.warning("N2: %s", error)
+            return
+        ue = self._ues.get(frame.ran_ue_id)
+        if ue is not None:
+            ue.mailbox.post(lambda: ue.endpoint.receive_n2(frame, self._env()))
+
+    def _n2_lost(self) -> None:
+        self._n2, self._offered = None, False
+        for ue in list(self._ues.values()):
+            self._event(ue, N2Lost())
+
+    # --- radio --------------------------------------------------------------------------------------------------------
+
+    async def _serve_radio(self, link: Link) -> None:
+        radio = _RadioLink(link)
+        self._links.add(radio)
+        try:
+            await self._announce(radio)
+            while (frame := await link.receive()) is not None:
+                await self._on_radio(radio, frame.payload)
+        finally:
+            self._links.discard(radio)
+            for ran_ue_id in list(radio.ues):
+                ue = self._ues.get(ran_ue_id)
+                if ue is not None:
+                    self._event(ue, UeLinkLost())
+
+    async def _announce(self, radio: _RadioLink) -> None:
+        policy = self._setup.policy
+        await self._send_cell(radio, CellInfo(self._setup.plmn, policy.cell_id, self._offered))
+
+    async def _send_cell(self, radio: _RadioLink, message: RadioMessage) -> None:
+        frame = RadioFrame(UeRadioId(0), self._setup.radio_codec.encode(message))
+        await radio.link.send(LINK_STREAM, Ppid.RADIO, frame.encode())
+
+    async def _on_radio(self, radio: _RadioLink, payload: bytes) -> None:
+        try:
+            frame = decode_radio_frame(payload)
+            if frame.ue_radio_id == 0:
+                await self._on_cell_message(radio, self._setup.radio_codec.decode(frame.payload))
+                return
+        except DecodeError as error:
+            _LOG.info("radio link of %s: %s", radio.link.peer, error)
+            return
+        ue = self._ues.get(frame.ue_radio_id)
+        # A UE is served on the link on which it came, whatever id another link writes into a frame.
+        if ue is not None and ue.link is radio:
+            self._post(ue, lambda: ue.endpoint.receive_radio(frame.payload, self._env()))
+            await ue.mailbox.drained()
+
+    async def _on_cell_message(self, radio: _RadioLink, message: RadioMessage) -> None:
+        if not isinstance(message, RrcSetupRequest):
+            return
+        setup = self._setup
+        if self._n2 is None or len(radio.ues) >= setup.half_open_per_link or len(self._ues) >= setup.half_open:
+            await self._send_cell(radio, RrcReject(message.transaction, Cause.CONGESTION, REJECT_BACKOFF))
+            return
+        ue = self._new_ue(radio)
+        self._post(ue, lambda: ue.endpoint.begin(message, self._env()))
+
+    def _new_ue(self, radio: _RadioLink) -> _Ue:
+        while not self._next_id or self._next_id in self._ues:
+            self._next_id = secrets.randbits(32)
+        number = self._next_id
+        self._next_id = (number + 1) & 0xFFFFFFFF
+        endpoint = RanEndpoint.create(
+            self._setup.radio_codec, self._setup.link_codec, UeRadioId(number), RanUeId(number)
+        )
+
+        async def perform(action: act.Action) -> None:
+            await self._perform(ue, action)
+
+        mailbox = Mailbox(
+            f"ran ue={number:08x}",
+            perform,
+            lambda fired: endpoint.step(fired, self._env()),
+            lambda: self._forget(ue),
+        )
+        ue = _Ue(endpoint, mailbox, radio)
+        self._ues[number] = ue
+        radio.ues.add(number)
+        return ue
+
+    def _post(self, ue: _Ue, step: Callable[[], list[act.Action]]) -> None:
+        if not ue.mailbox.post(step):
+            _LOG.warning("%s: too many messages wait; the UE is dropped", ue.mailbox.name)
+            self._forget(ue)
+
+    def _event(self, ue: _Ue, event: N2Lost | UeLinkLost) -> None:
+        self._post(ue, lambda: ue.endpoint.step(event, self._env()))
+
+    def _forget(self, ue: _Ue) -> None:
+        number = int(ue.endpoint.ran_ue_id)
+        self._ues.pop(number, None)
+        ue.link.ues.discard(number)
+        for bearer in getattr(ue.endpoint.machine.state, "bearers", ()):
+            self._setup.user_plane.remove(ue.endpoint.ue_radio_id, bearer)
+        ue.mailbox.stop()
+
+    async def _perform(self, ue: _Ue, action: act.Action) -> None:
+        plane = self._setup.user_plane
+        match action:
+            case act.Report(item=item):
+                self._setup.recorder.record(item)
+            case act.Transmit(octets=octets, ue_id=ue_id, to="radio"):
+                stream = stream_of(ue_id, ue.link.link.streams) if ue_id else LINK_STREAM
+                with suppress(LinkLost):  # the reader of that link notices and says so
+                    await ue.link.link.send(stream, Ppid.RADIO, octets)
+            case act.Transmit(octets=octets, ue_id=ue_id):
+                if self._n2 is not None:
+                    with suppress(LinkLost):
+                        await self._n2.send(stream_of(ue_id, self._n2.streams), Ppid.N2, octets)
+            case act.StartTimer():
+                ue.mailbox.start_timer(action)
+            case act.StopTimer():
+                ue.mailbox.stop_timer(action)
+            case act.Asked(ticket=ticket, ask=act.OpenRadioBearer() as ask):
+                ue.mailbox.ask(
+                    self._open_bearer(ue, ask),
+                    lambda answer: ue.endpoint.answer(ticket, answer, self._env()),
+                )
+            case act.ConnectRadioBearer(bearer=bearer, ue=address):
+                plane.connect(ue.endpoint.ue_radio_id, bearer, address)
+            case act.CloseRadioBearer(bearer=bearer):
+                plane.remove(ue.endpoint.ue_radio_id, bearer)
+            case act.Close():
+                self._forget(ue)
+            case _:
+                raise Misuse(f"the RAN does not know {type(action).__name__}")
+
+    async def _open_bearer(self, ue: _Ue, ask: act.OpenRadioBearer) -> RadioBearerOpened:
+        plane = self._setup.user_plane
+        teid = Teid(0)
+        while not teid or plane.knows(teid):
+            teid = Teid(secrets.randbits(32))
+        try:
+            plane.add(ue.endpoint.ue_radio_id, ask.bearer, ask.pdcp, ask.uplink, teid)
+        except OSError as error:
+            raise RprovError(f"no radio bearer: {error}") from error
+        return RadioBearerOpened(plane.n3_end(teid), plane.radio_address)

@@ -1,0 +1,123 @@
+"""The SM-DP+ daemon: ES9+ over HTTPS around the pure core of `provision/sgp22/smdp.py`.
+
+Owns HTTP and the store's queries; decides nothing.
+"""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from aiohttp import web
+
+from rprov.errors import DecodeError, EnvironmentLacks, Misuse, RprovError
+from rprov.model.report import Recorder
+from rprov.provision.sgp22.es9 import Body, Function, decode_body, encode_body
+from rprov.provision.sgp22.orders import Query, QueryAnswer
+from rprov.provision.sgp22.smdp import Smdp
+
+_LOG = logging.getLogger("rprov.smdp")
+
+ADMIN_PROTOCOL = "gsma/rsp/v2.2.2"
+_CHANGES = frozenset({Function.HANDLE_NOTIFICATION, Function.CANCEL_SESSION})
+
+
+class SmdpStore(Protocol):
+    """What the SM-DP+ asks of its store."""
+
+    async def answer(self, query: Query) -> QueryAnswer:
+        """Answer a question of the core, or take down what it says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmdpSetup:
+    """What the wiring gives an SM-DP+."""
+
+    core: Smdp
+    store: SmdpStore
+    deliver: Callable[[], Awaitable[None]]
+    """Brings the CP what it must be told, after a request that may have changed it."""
+    recorder: Recorder
+    tls: ssl.SSLContext
+    host: str
+    port: int
+    max_body: int
+
+
+class SmdpDaemon:
+    """A provisioning server."""
+
+    def __init__(self, setup: SmdpSetup) -> None:
+        self._setup = setup
+        self._runner: web.AppRunner | None = None
+        self._port = 0
+
+    @property
+    def port(self) -> int:
+        """The port, also where 0 was asked for."""
+        if not self._port:
+            raise Misuse("the SM-DP+ does not listen")
+        return self._port
+
+    async def start(self) -> None:
+        """Listen; raises `EnvironmentLacks` where the address cannot be had."""
+        setup = self._setup
+        app = web.Application(client_max_size=setup.max_body)
+        for function in Function:
+            app.router.add_post(function.path, self._handler(function))
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, setup.host, setup.port, ssl_context=setup.tls)
+        try:
+            await site.start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise EnvironmentLacks(f"cannot listen at {setup.host}:{setup.port}: {error.strerror}") from error
+        self._port = self._runner.addresses[0][1]
+
+    async def close(self) -> None:
+        """Finish what is under way, then listen no more."""
+        if self._runner is not None:
+            with suppress(asyncio.CancelledError):
+                await self._runner.cleanup()
+        self._port = 0
+
+    def _handler(self, function: Function) -> Callable[[web.Request], "asyncio.Future[web.Response]"]:
+        async def handle(request: web.Request) -> web.Response:
+            try:
+                body = decode_body(await request.read())
+            except DecodeError as error:
+                _LOG.info("%s from %s: %s", function.value, request.remote, error)
+                return web.Response(status=400, text="the body is no JSON object of ES9+\n")
+            answer = await self._answer(function, body)
+            headers = {"X-Admin-Protocol": ADMIN_PROTOCOL}
+            if answer is None:
+                return web.Response(status=204, headers=headers)
+            return web.Response(body=encode_body(answer), content_type="application/json", headers=headers)
+
+        return handle  # type: ignore[return-value]
+
+    async def _answer(self, function: Function, body: Body) -> Body | None:
+        steps = self._setup.core.answer(function, body, asyncio.get_running_loop().time(), datetime.now(UTC))
+        try:
+            query = next(steps)
+            while True:
+                query = steps.send(await self._setup.store.answer(query))
+        except StopIteration as end:
+            answer: Body | None = end.value
+            return answer
+        finally:
+            steps.close()
+            if function in _CHANGES:
+                await self._deliver()
+
+    async def _deliver(self) -> None:
+        try:
+            await self._setup.deliver()
+        except RprovError as error:
+            # It stays in the outbox and goes with the next one.
+            _LOG.warning("the CP was not told: %s", error)

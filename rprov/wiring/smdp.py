@@ -1,0 +1,83 @@
+"""The wiring of an SM-DP+: its certificates, its store, and what it tells the CP."""
+
+import secrets
+import ssl
+from collections.abc import Awaitable, Callable
+
+from rprov.daemon.smdp import SmdpDaemon, SmdpSetup
+from rprov.errors import ConfigError
+from rprov.model.report import Recorder
+from rprov.model.sections import prefixes_by_key_id
+from rprov.model.settings import SmdpSettings
+from rprov.provision.sgp22.smdp import Smdp
+from rprov.provision.sgp22.smdp_checks import SmdpSettings as SmdpCoreSettings
+from rprov.provision.sgp22.smdp_sessions import SmdpCredential
+from rprov.store.cp import open_cp_store
+from rprov.store.pki import load_anchors
+from rprov.store.smdp import open_smdp_store
+from rprov.wiring.node import Node, credentials
+
+
+def smdp_core_settings(settings: SmdpSettings) -> SmdpCoreSettings:
+    """What the core of an SM-DP+ goes by; reads certificates and keys."""
+    auth, binding = credentials(settings.certificates.auth), credentials(settings.certificates.pb)
+    anchors = load_anchors(settings.anchors)
+    issuer = next((anchor for anchor in anchors if anchor.subject == auth.chain[0].issuer), None)
+    if issuer is None:
+        raise ConfigError(f"{settings.certificates.auth.chain}: its issuer is not among the anchors")
+    credential = SmdpCredential(issuer, auth.chain[0], auth.key, binding.chain[0], binding.key)
+    return SmdpCoreSettings(
+        address=settings.fqdn,
+        credentials=(credential,),
+        anchors=anchors,
+        port=settings.listen.port or 443,
+        eum_table=prefixes_by_key_id(settings.eum_table),
+    )
+
+
+def _server_tls(settings: SmdpSettings) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # SGP.22 2.6.6
+    _load_server_tls(context, settings)
+    return context
+
+
+def _load_server_tls(context: ssl.SSLContext, settings: SmdpSettings) -> None:
+    files = settings.certificates.tls
+    credentials(files)  # says what is wrong in better words than OpenSSL
+    context.load_cert_chain(files.chain, files.key)
+
+
+async def open_smdp(settings: SmdpSettings, recorder: Recorder) -> Node:
+    """Build an SM-DP+ with its store; what the CP must know is delivered to the CP's store."""
+    core = Smdp(smdp_core_settings(settings), secrets.token_bytes)
+    context = _server_tls(settings)
+    store = await open_smdp_store(settings.store, settings.cp_store)
+    closers: list[Callable[[], Awaitable[None]]] = [store.close]
+    separate = settings.cp_store is not None and settings.cp_store.url != settings.store.url
+    cp_store = await open_cp_store(settings.cp_store) if separate and settings.cp_store is not None else None
+    if cp_store is not None:
+        closers.append(cp_store.close)
+
+    async def deliver() -> None:
+        if cp_store is not None:
+            await store.deliver(cp_store)
+
+    daemon = SmdpDaemon(
+        SmdpSetup(
+            core=core,
+            store=store,
+            deliver=deliver,
+            recorder=recorder,
+            tls=context,
+            host=settings.listen.host,
+            port=settings.listen.port,
+            max_body=settings.limits.max_body,
+        )
+    )
+
+    def reload() -> None:
+        core.exchange(smdp_core_settings(settings))
+        _load_server_tls(context, settings)
+
+    return Node(daemon, reload, closers)
