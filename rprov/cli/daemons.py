@@ -1,0 +1,138 @@
+"""`rprov ue | ran | cp | smdp`: one daemon in the foreground, from one file."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import click
+
+from rprov.cli.running import chosen_log, recording, run, serve
+from rprov.cli.words import FILE
+from rprov.config import load_cp, load_ran, load_smdp, load_ue
+from rprov.daemon.cp import CpDaemon
+from rprov.daemon.ran import RanDaemon
+from rprov.daemon.smdp import SmdpDaemon
+from rprov.daemon.ue import UeDaemon
+from rprov.model.numbers import ExitCode
+from rprov.model.report import Recorder
+from rprov.model.sections import LogSettings
+from rprov.model.settings import CpSettings, Plan, RanSettings, SmdpSettings, UeSettings
+from rprov.wiring.cp import open_cp
+from rprov.wiring.ran import open_ran
+from rprov.wiring.smdp import open_smdp
+from rprov.wiring.ue import open_ue
+
+DRAIN_SECONDS = 5.0
+
+
+def _options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option("-v", "--verbose", count=True, help="Log every transition."),
+        click.option("--log-format", type=click.Choice(["text", "json"]), help="How log lines look."),
+        click.option("--check", is_flag=True, help="Only read the configuration, and say what is wrong with it."),
+        click.option("-c", "--config", "file", type=FILE, required=True, help="The daemon's configuration."),
+    ):
+        command = option(command)
+    return command
+
+
+def _run(
+    check: bool, file: Path, log: LogSettings, log_format: str | None, verbose: int, work: Callable[[Recorder], Any]
+) -> int:
+    if check:
+        click.echo(f"{file}: is right")
+        return ExitCode.DONE
+    with recording(chosen_log(log, log_format, verbose)) as recorder:
+        return cast("int", run(work(recorder)))
+
+
+@click.command()
+@_options
+def cp(file: Path, check: bool, log_format: str | None, verbose: int) -> int:
+    """Run a core: authentication, mobility, sessions, subscribers, and the user plane."""
+    settings = load_cp(file)
+    return _run(check, file, settings.log, log_format, verbose, lambda recorder: _cp(settings, recorder))
+
+
+async def _cp(settings: CpSettings, recorder: Recorder) -> int:
+    node = await open_cp(settings, recorder)
+    daemon = cast("CpDaemon", node.daemon)
+    try:
+        await daemon.start()
+        await serve(
+            node,
+            lambda: f"cp ready n2={settings.n2.host}:{daemon.port} plmn={settings.plmn}",
+            lambda: daemon.drain(DRAIN_SECONDS),
+        )
+    finally:
+        await node.close()
+    return ExitCode.DONE
+
+
+@click.command()
+@_options
+def ran(file: Path, check: bool, log_format: str | None, verbose: int) -> int:
+    """Run a base station."""
+    settings = load_ran(file)
+    return _run(check, file, settings.log, log_format, verbose, lambda recorder: _ran(settings, recorder))
+
+
+async def _ran(settings: RanSettings, recorder: Recorder) -> int:
+    node = await open_ran(settings, recorder)
+    daemon = cast("RanDaemon", node.daemon)
+    try:
+        await daemon.start()
+        await serve(node, lambda: f"ran ready radio={settings.radio.host}:{daemon.port} plmn={settings.plmn}")
+    finally:
+        await node.close()
+    return ExitCode.DONE
+
+
+@click.command()
+@_options
+def smdp(file: Path, check: bool, log_format: str | None, verbose: int) -> int:
+    """Run a provisioning server (SM-DP+)."""
+    settings = load_smdp(file)
+    return _run(check, file, settings.log, log_format, verbose, lambda recorder: _smdp(settings, recorder))
+
+
+async def _smdp(settings: SmdpSettings, recorder: Recorder) -> int:
+    node = await open_smdp(settings, recorder)
+    daemon = cast("SmdpDaemon", node.daemon)
+    try:
+        await daemon.start()
+        await serve(node, lambda: f"smdp ready es9={settings.listen.host}:{daemon.port} fqdn={settings.fqdn}")
+    finally:
+        await node.close()
+    return ExitCode.DONE
+
+
+@click.command()
+@_options
+@click.option("--stay", is_flag=True, help="Stay attached until a signal comes, instead of ending when attached.")
+@click.option("--plan", type=click.Choice([plan.value for plan in Plan]), help="In place of the file's plan.")
+def ue(file: Path, check: bool, log_format: str | None, verbose: int, stay: bool, plan: str | None) -> int:
+    """Run a device: get a subscription if it has none, attach, say how it went."""
+    settings = load_ue(file)
+    return _run(check, file, settings.log, log_format, verbose, lambda recorder: _ue(settings, recorder, stay, plan))
+
+
+async def _ue(settings: UeSettings, recorder: Recorder, stay: bool, plan: str | None) -> int:
+    node, intent = await open_ue(settings, recorder, plan=Plan(plan) if plan else None)
+    daemon = cast("UeDaemon", node.daemon)
+    try:
+        await daemon.start(intent)
+        ended = await daemon.outcome()
+        if not ended.ok:
+            detail = f" ({ended.detail})" if ended.detail else ""
+            click.echo(f"rprov: {settings.name}: {ended.cause.text}{detail}", err=True)
+            return ExitCode.FAILED
+        line = f"ue ready attached {daemon.summary}"
+        if stay:
+            await serve(node, lambda: line, lambda: daemon.detach(DRAIN_SECONDS))
+        else:
+            click.echo(line)
+            await daemon.detach(DRAIN_SECONDS)
+    finally:
+        await node.close()
+    return ExitCode.DONE

@@ -1,0 +1,181 @@
+"""`rprov demo`: all four daemons in one process and one loop, and devices that get their first subscription."""
+
+import asyncio
+import json
+import secrets
+import sys
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import click
+
+from rprov.cli.demo_files import PLMN, DemoFiles
+from rprov.cli.report_text import print_report, progress
+from rprov.cli.running import chosen_log, recording, run
+from rprov.cli.words import DIRECTORY
+from rprov.daemon.cp import CpDaemon
+from rprov.daemon.ran import RanDaemon
+from rprov.daemon.smdp import SmdpDaemon
+from rprov.daemon.ue import UeDaemon
+from rprov.model.identifiers import Eid, UeRadioId
+from rprov.model.numbers import ExitCode
+from rprov.model.report import Recorder, ReportItem, StepEnded
+from rprov.model.sections import LogLevel, LogSettings
+from rprov.model.settings import CredentialKind, UeSettings
+from rprov.procedure.purpose import Purpose
+from rprov.store.cp import open_cp_store
+from rprov.store.ordering import draw_order
+from rprov.store.smdp import open_smdp_store
+from rprov.trace.recorder import MemoryRecorder
+from rprov.trace.report import DeviceResult, Report, build_report
+from rprov.trace.tally import PacketTally
+from rprov.wiring.cp import open_cp
+from rprov.wiring.ran import open_ran
+from rprov.wiring.smdp import open_smdp
+from rprov.wiring.ue import give_initial_profile, open_ue
+
+AT_ONCE = 50
+"""Devices under way at a time; the others wait, as they would for the radio."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What was asked for."""
+
+    devices: int
+    credential: CredentialKind
+    initial_subscription: bool
+
+
+class _N3Watcher:
+    """Takes the packets of N3 down with each step of the only device; of several it cannot tell whose they are."""
+
+    def __init__(self, kept: MemoryRecorder) -> None:
+        self._kept = kept
+        self.tally: PacketTally | None = None
+
+    def record(self, item: ReportItem) -> None:
+        """Keep an item, and what N3 has carried when a step ends."""
+        if self.tally is not None and isinstance(item, StepEnded) and item.role == "ue":
+            for packets in self.tally.take(item.at, "ran", UeRadioId(0), item.step, ("ran", "up"), links=("n3",)):
+                self._kept.record(packets)
+        self._kept.record(item)
+
+
+@click.command()
+@click.option("--devices", type=click.IntRange(1, 10_000), default=1, show_default=True, help="Devices at once.")
+@click.option("--report", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--workdir",
+    type=DIRECTORY,
+    default=Path("rprov-demo"),
+    show_default=True,
+    help="Where PKI, configurations and databases are; made on the first run.",
+)
+@click.option(
+    "--credential",
+    type=click.Choice([kind.value for kind in CredentialKind]),
+    default=CredentialKind.DEVICE.value,
+    show_default=True,
+    help="Whose certificate proves a device.",
+)
+@click.option(
+    "--initial-subscription",
+    is_flag=True,
+    help="The variant: devices have a subscription, attach with it, and download another.",
+)
+@click.option("-v", "--verbose", count=True, help="Log every transition.")
+def demo(devices: int, report: str, workdir: Path, credential: str, initial_subscription: bool, verbose: int) -> int:
+    """Take devices from "no subscription" to "attached as an ordinary subscriber", and show how."""
+    asked = Demo(devices, CredentialKind(credential), initial_subscription)
+    kept = MemoryRecorder()
+    watcher = _N3Watcher(kept)
+    quiet = LogSettings(level=LogLevel.ERROR)
+    with recording(chosen_log(quiet, None, verbose), watcher) as recorder:
+        made = run(_run(asked, DemoFiles(workdir), recorder, kept, watcher))
+    if report == "json":
+        json.dump(made.as_json(), sys.stdout, indent=2)
+        print()
+    else:
+        print_report(made)
+    return ExitCode.DONE if made.ok else ExitCode.FAILED
+
+
+async def _run(asked: Demo, files: DemoFiles, recorder: Recorder, kept: MemoryRecorder, watcher: _N3Watcher) -> Report:
+    loop = asyncio.get_running_loop()
+    files.prepare()
+    async with AsyncExitStack() as stack:
+        smdp = await open_smdp(files.smdp(), recorder)
+        stack.push_async_callback(smdp.close)
+        await cast("SmdpDaemon", smdp.daemon).start()
+        cp = await open_cp(files.cp(cast("SmdpDaemon", smdp.daemon).port), recorder)
+        stack.push_async_callback(cp.close)
+        await cast("CpDaemon", cp.daemon).start()
+        ran = await open_ran(files.ran(cast("CpDaemon", cp.daemon).port), recorder)
+        stack.push_async_callback(ran.close)
+        await cast("RanDaemon", ran.daemon).start()
+        if asked.devices == 1:
+            watcher.tally = ran.tally
+        radio_port = cast("RanDaemon", ran.daemon).port
+        settings = [await _prepare(asked, files, radio_port) for _ in range(asked.devices)]
+        started = loop.time()
+        gate = asyncio.Semaphore(AT_ONCE)
+        with progress(asked.devices) as advance:
+
+            async def one(device: UeSettings) -> DeviceResult:
+                async with gate:
+                    result = await _device(device, recorder)
+                advance()
+                return result
+
+            results = await asyncio.gather(*(one(device) for device in settings))
+        return build_report(kept.items, results, loop.time() - started)
+
+
+async def _prepare(asked: Demo, files: DemoFiles, radio_port: int) -> UeSettings:
+    """Make a device, and order its profile."""
+    eid = files.new_device()
+    settings = files.ue(eid, radio_port, asked.credential)
+    store = await open_smdp_store(files.store("smdp"), files.store("cp"))
+    cp_store = await open_cp_store(files.store("cp"))
+    try:
+        new = draw_order(eid, PLMN, secrets.token_bytes)
+        await store.add_order_and_subscriber(new.order, new.package, new.subscriber)
+        await store.deliver(cp_store)
+        if asked.initial_subscription:
+            initial = draw_order(eid, PLMN, secrets.token_bytes)
+            await cp_store.add_subscriber(initial.subscriber)
+            await give_initial_profile(settings, initial.package)
+    finally:
+        await store.close()
+        await cp_store.close()
+    return settings
+
+
+async def _device(settings: UeSettings, recorder: Recorder) -> DeviceResult:
+    loop = asyncio.get_running_loop()
+    node, intent = await open_ue(settings, recorder)
+    daemon = cast("UeDaemon", node.daemon)
+    try:
+        started = loop.time()
+        await daemon.start(intent)
+        outcome = await daemon.outcome()
+        ended = loop.time()
+        supi, iccid = daemon.subscriber
+        why = "" if outcome.ok else f"{outcome.cause.text}{f' ({outcome.detail})' if outcome.detail else ''}"
+        return DeviceResult(
+            eid=str(cast("Eid", settings.eid)),
+            ok=outcome.ok and intent.purpose is not Purpose.ORDINARY and bool(supi),
+            supi=supi,
+            iccid=iccid,
+            ue_radio_ids=tuple(UeRadioId(number) for number in daemon.radio_ids),
+            started=started,
+            ended=ended,
+            purpose=intent.purpose,
+            why=why,
+            names=(settings.name,),
+        )
+    finally:
+        await node.close()

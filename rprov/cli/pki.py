@@ -1,0 +1,102 @@
+"""`rprov pki`: the certificates of a test network, made and shown. The files are `store/pki.py`'s affair."""
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import click
+
+from rprov.cli.words import DIRECTORY, EID, EID_PREFIX, FILE, PLMN
+from rprov.model.identifiers import Eid, Plmn
+from rprov.store.pki import Facts, Issuing, facts, init_pki, issue_device, issue_euicc, load_chain
+
+SLACK = timedelta(minutes=5)
+"""Certificates begin a little earlier, for machines whose clocks differ."""
+
+_days = click.option("--days", type=click.IntRange(1, 36500), default=3650, show_default=True, help="Days of validity.")
+_eid = click.option("--eid", type=EID, required=True, help="The EID: 32 digits, or 30 without check digits.")
+_place = click.option(
+    "--dir", "place", type=DIRECTORY, default=Path("pki"), show_default=True, help="The directory of `pki init`."
+)
+
+
+@click.group()
+def pki() -> None:
+    """Make and show the certificates of a test network.
+
+    Never for a real one: the keys of all authorities lie in one directory.
+    """
+
+
+@pki.command()
+@click.argument("place", metavar="DIR", type=DIRECTORY)
+@click.option("--plmn", type=PLMN, default="001-01", show_default=True, help="The network of the CP's certificate.")
+@click.option("--fqdn", default="smdp.example.com", show_default=True, help="The name of the SM-DP+.")
+@click.option(
+    "--eid-prefix", type=EID_PREFIX, default="89049032", show_default=True, help="EIDs that the EUM may issue."
+)
+@click.option("--curve", type=click.Choice(["P-256", "brainpoolP256r1"]), default="P-256", show_default=True)
+@_days
+def init(place: Path, plmn: Plmn, fqdn: str, eid_prefix: str, curve: str, days: int) -> None:
+    """Make a CI, an EUM, a network CA, and the certificates of CP and SM-DP+."""
+    _print_written(init_pki(place, _issuing(days, curve), plmn, fqdn, eid_prefix))
+
+
+@pki.group()
+def issue() -> None:
+    """Make the certificate of a device or of an eUICC."""
+
+
+@issue.command()
+@_eid
+@_place
+@click.option("--name", default="device", show_default=True, help="Name of the files.")
+@_days
+def device(eid: Eid, place: Path, name: str, days: int) -> None:
+    """Make a device's own key for the attach, certified by the EUM for its EID."""
+    _print_written(issue_device(place, _issuing(days), eid, name))
+
+
+@issue.command()
+@_eid
+@_place
+@click.option("--name", default="euicc", show_default=True, help="Name of the files.")
+@_days
+def euicc(eid: Eid, place: Path, name: str, days: int) -> None:
+    """Make the key and certificate of an eUICC."""
+    _print_written(issue_euicc(place, _issuing(days), eid, name))
+
+
+@pki.command()
+@click.argument("file", type=FILE)
+def show(file: Path) -> None:
+    """Say what the certificates in FILE are for, and how long they last."""
+    for number, certificate in enumerate(load_chain(file)):
+        if number:
+            click.echo()
+        _print_facts(facts(certificate))
+
+
+def _issuing(days: int, curve: str = "P-256") -> Issuing:
+    return Issuing(datetime.now(UTC).replace(microsecond=0) - SLACK, os.urandom, days, curve)
+
+
+def _print_written(paths: list[Path]) -> None:
+    for path in paths:
+        click.echo(path)
+
+
+def _print_facts(found: Facts) -> None:
+    lines = (
+        ("role", found.role),
+        ("subject", found.subject),
+        ("issuer", found.issuer),
+        ("EID", found.eid),
+        ("names", ", ".join(found.names)),
+        ("valid", f"{found.not_before:%Y-%m-%d %H:%M:%S} to {found.not_after:%Y-%m-%d %H:%M:%S} UTC"),
+        ("key", found.curve),
+        ("key id", found.key_id),
+    )
+    for name, value in lines:
+        if value:
+            click.echo(f"{name:<8} {value}")

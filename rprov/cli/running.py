@@ -1,0 +1,81 @@
+"""How a daemon runs in the foreground: an event loop, signals, the log, and an orderly end.
+
+SIGTERM and SIGINT drain and end; SIGHUP exchanges certificates.
+"""
+
+import asyncio
+import logging
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import uvloop
+
+from rprov.errors import EnvironmentLacks, RprovError
+from rprov.model.report import Recorder
+from rprov.model.sections import LogFormat, LogLevel, LogSettings
+from rprov.trace.log import configure
+from rprov.trace.recorder import Fan, JsonLinesRecorder, LogRecorder
+from rprov.wiring.node import Node
+
+ResultT = TypeVar("ResultT")
+_LOG = logging.getLogger("rprov.daemon")
+
+
+def run(coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
+    """Run something in a loop of its own."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(coroutine)
+
+
+def chosen_log(settings: LogSettings, log_format: str | None, verbose: int) -> LogSettings:
+    """What the configuration says about the log, with what was typed in its place."""
+    chosen = settings
+    if log_format is not None:
+        chosen = replace(chosen, format=LogFormat(log_format))
+    if verbose:
+        chosen = replace(chosen, level=LogLevel.DEBUG)
+    return chosen
+
+
+@contextmanager
+def recording(settings: LogSettings, *further: Recorder) -> Iterator[Recorder]:
+    """Give a recorder that writes the log, and the trace where a file is named for it."""
+    logger = configure(settings.level, settings.format, sys.stderr)
+    recorders: list[Recorder] = [LogRecorder(logger), *further]
+    if settings.trace is None:
+        yield Fan(recorders)
+        return
+    try:
+        file = settings.trace.open("a", encoding="utf-8")
+    except OSError as error:
+        raise EnvironmentLacks(f"{settings.trace}: cannot be written: {error.strerror}") from error
+    with file:
+        yield Fan([*recorders, JsonLinesRecorder(file, time.monotonic())])
+
+
+async def serve(node: Node, ready: Callable[[], str], drain: Callable[[], Awaitable[None]] | None = None) -> None:
+    """Say that the daemon is ready, then wait for a signal and end in order."""
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    loop.add_signal_handler(signal.SIGHUP, _reload, node)
+    print(ready(), flush=True)
+    await ended.wait()
+    _LOG.info("ending")
+    if drain is not None:
+        await drain()
+
+
+def _reload(node: Node) -> None:
+    try:
+        node.reload()
+        _LOG.info("certificates are read anew")
+    except RprovError as error:
+        # What ran before goes on: a bad file must not take the service down.
+        _LOG.error("certificates stay as they were: %s", error)
