@@ -4,6 +4,7 @@ import asyncio
 import json
 import secrets
 import sys
+import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from rprov.daemon.smdp import SmdpDaemon
 from rprov.daemon.ue import UeDaemon
 from rprov.model.identifiers import Eid, UeRadioId
 from rprov.model.numbers import ExitCode
-from rprov.model.report import Recorder, ReportItem, StepEnded
+from rprov.model.report import MessageSeen, Recorder, ReportItem, StepEnded
 from rprov.model.sections import LogLevel, LogSettings
 from rprov.model.settings import CredentialKind, UeSettings
 from rprov.procedure.purpose import Purpose
@@ -55,11 +56,14 @@ class _N3Watcher:
     def __init__(self, kept: MemoryRecorder) -> None:
         self._kept = kept
         self.tally: PacketTally | None = None
+        self._ue_radio_id = UeRadioId(0)
 
     def record(self, item: ReportItem) -> None:
         """Keep an item, and what N3 has carried when a step ends."""
+        if isinstance(item, MessageSeen) and item.role == "ue" and item.ue_radio_id:
+            self._ue_radio_id = item.ue_radio_id
         if self.tally is not None and isinstance(item, StepEnded) and item.role == "ue":
-            for packets in self.tally.take(item.at, "ran", UeRadioId(0), item.step, ("ran", "up"), links=("n3",)):
+            for packets in self.tally.take(item.at, "ran", self._ue_radio_id, item.step, ("ran", "up"), ("n3",)):
                 self._kept.record(packets)
         self._kept.record(item)
 
@@ -104,7 +108,6 @@ def demo(devices: int, report: str, workdir: Path, credential: str, initial_subs
 
 
 async def _run(asked: Demo, files: DemoFiles, recorder: Recorder, kept: MemoryRecorder, watcher: _N3Watcher) -> Report:
-    loop = asyncio.get_running_loop()
     files.prepare()
     async with AsyncExitStack() as stack:
         smdp = await open_smdp(files.smdp(), recorder)
@@ -120,7 +123,7 @@ async def _run(asked: Demo, files: DemoFiles, recorder: Recorder, kept: MemoryRe
             watcher.tally = ran.tally
         radio_port = cast("RanDaemon", ran.daemon).port
         settings = [await _prepare(asked, files, radio_port) for _ in range(asked.devices)]
-        started = loop.time()
+        started = time.monotonic()
         gate = asyncio.Semaphore(AT_ONCE)
         with progress(asked.devices) as advance:
 
@@ -131,7 +134,7 @@ async def _run(asked: Demo, files: DemoFiles, recorder: Recorder, kept: MemoryRe
                 return result
 
             results = await asyncio.gather(*(one(device) for device in settings))
-        return build_report(kept.items, results, loop.time() - started)
+        return build_report(kept.items, results, time.monotonic() - started)
 
 
 async def _prepare(asked: Demo, files: DemoFiles, radio_port: int) -> UeSettings:
@@ -155,14 +158,13 @@ async def _prepare(asked: Demo, files: DemoFiles, radio_port: int) -> UeSettings
 
 
 async def _device(settings: UeSettings, recorder: Recorder) -> DeviceResult:
-    loop = asyncio.get_running_loop()
     node, intent = await open_ue(settings, recorder)
     daemon = cast("UeDaemon", node.daemon)
     try:
-        started = loop.time()
+        started = time.monotonic()
         await daemon.start(intent)
         outcome = await daemon.outcome()
-        ended = loop.time()
+        ended = time.monotonic()
         supi, iccid = daemon.subscriber
         why = "" if outcome.ok else f"{outcome.cause.text}{f' ({outcome.detail})' if outcome.detail else ''}"
         return DeviceResult(

@@ -6,6 +6,7 @@ Without a terminal it is plain text of `WIDTH` columns; progress goes to stderr,
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from textwrap import wrap
 from typing import TextIO
 
 from rich.console import Console
@@ -63,9 +64,16 @@ def _print_step(console: Console, step: StepReport) -> None:
     for message in step.messages:
         _print_message(console, message)
     for proof in step.proofs:
-        console.print(f"    [green]proved[/green] {escape(proof.text)}")
+        _print_words(console, "proved", "green", proof.text)
     if step.why:
-        console.print(f"    [red]why[/red]    {escape(step.why)}")
+        _print_words(console, "why", "red", step.why)
+
+
+def _print_words(console: Console, label: str, style: str, text: str) -> None:
+    first, *others = wrap(text, max(console.width - 11, 20), break_on_hyphens=False) or [""]
+    console.print(f"    [{style}]{label:<6}[/{style}] {escape(first)}")
+    for line in others:
+        console.print(f"{'':11}{escape(line)}")
 
 
 def _print_message(console: Console, message: MessageSeen) -> None:

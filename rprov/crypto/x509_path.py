@@ -113,7 +113,8 @@ def key_id(certificate: x509.Certificate) -> bytes | None:
 def describe(certificate: x509.Certificate) -> str:
     """Subject and serial number, for people and audits."""
     try:
-        return f"{certificate.subject.rfc4514_string()} (serial {certificate.serial_number:x})"
+        subject = certificate.subject.rfc4514_string({NameOID.SERIAL_NUMBER: "serialNumber"})
+        return f"{subject} (serial {certificate.serial_number:x})"
     except _UNREADABLE:
         return "a certificate whose names cannot be read"
 

@@ -6,6 +6,7 @@ Owns which endpoint serves which UE, who is registered, and the bounds that keep
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from rprov.model.numbers import Ppid
 from rprov.model.policy import CpPolicy
 from rprov.model.records import ContextRecord, DeviceRecord, SubscriberRecord
 from rprov.model.report import Recorder
+from rprov.model.security import Scope
 from rprov.procedure import actions as act
 from rprov.procedure.cp_endpoint import CpEndpoint
 from rprov.procedure.engines import CpEngines, CpEnv
@@ -63,6 +65,9 @@ class CpStore(Protocol):
     async def drop_context(self, guti: Guti) -> None:
         """Forget a context."""
 
+    async def contexts(self) -> tuple[ContextRecord, ...]:
+        """All contexts that are kept."""
+
     async def context_by_guti(self, guti: Guti) -> ContextRecord | None:
         """Whose temporary identity this is."""
 
@@ -83,6 +88,7 @@ class CpSetup:
     recorder: Recorder
     max_message: int
     half_open_per_link: int
+    half_open_per_ran: int
     half_open: int
 
 
@@ -131,8 +137,12 @@ class CpDaemon:
         return len(self._ues)
 
     async def start(self) -> None:
-        """Listen for RANs."""
+        """Listen for RANs. Contexts of an earlier life serve to know GUTIs; those of provisioning attaches are over."""
         setup = self._setup
+        for context in await setup.store.contexts():
+            ended = context.expires_at is not None and context.expires_at <= datetime.now(UTC)
+            if ended or context.scope is Scope.PROVISIONING:
+                await setup.store.drop_context(context.guti)
         self._listener = await setup.transport.listen(setup.host, setup.port, self._serve, setup.max_message)
 
     async def drain(self, seconds: float) -> None:
@@ -163,8 +173,7 @@ class CpDaemon:
         return True
 
     def _env(self) -> CpEnv:
-        now = asyncio.get_running_loop().time()
-        return Env(now, datetime.now(UTC), secrets.token_bytes, self._setup.policy, self._setup.engines())
+        return Env(time.monotonic(), datetime.now(UTC), secrets.token_bytes, self._setup.policy, self._setup.engines())
 
     # --- N2 -----------------------------------------------------------------------------------------------------------
 
@@ -240,19 +249,20 @@ class CpDaemon:
         return ue
 
     def _make_room(self, ran: _RanLink) -> None:
-        """Evict the oldest half-open attach where there are too many (design rule 8)."""
-        on_link = [ue for ue in ran.ues.values() if int(ue.endpoint.cp_ue_id) in self._half_open]
-        oldest = None
-        if len(on_link) >= self._setup.half_open_per_link:
-            oldest = on_link[0]
-        elif len(self._half_open) >= self._setup.half_open:
-            oldest = next(iter(self._half_open.values()))
-        if oldest is not None:
-            del self._half_open[int(oldest.endpoint.cp_ue_id)]
-            self._event(oldest, DetachOrdered(Cause.CONGESTION))
+        """Evict the oldest half-open attach where there are too many: on a link, of a RAN, in total (design rule 8)."""
+        setup = self._setup
+        for limit, counted in (
+            (setup.half_open_per_link, [ue for ue in self._half_open.values() if ue.ran is ran]),
+            (setup.half_open_per_ran, [ue for ue in self._half_open.values() if ue.ran.name == ran.name]),
+            (setup.half_open, list(self._half_open.values())),
+        ):
+            if len(counted) >= limit:
+                del self._half_open[int(counted[0].endpoint.cp_ue_id)]
+                self._event(counted[0], DetachOrdered(Cause.CONGESTION))
+                return
 
     def _event(self, ue: _Ue, event: DetachOrdered | N2LinkLost) -> None:
-        ue.mailbox.post(lambda: ue.endpoint.step(event, self._env()))
+        ue.mailbox.tell(lambda: ue.endpoint.step(event, self._env()))
 
     def _forget(self, ue: _Ue) -> None:
         number = int(ue.endpoint.cp_ue_id)

@@ -5,6 +5,7 @@ Owns the TLS towards the server: its name, its chain to a CI, and its role DPtls
 
 import asyncio
 import ssl
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
@@ -141,7 +142,7 @@ class SessionDownload:
             raise Refused(Cause.PROVISIONING_FAILED, f"the server's TLS certificate: {error}") from error
 
     def _seen(self, sender: str, receiver: str, name: str, octets: int) -> None:
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         self._recorder.record(
             MessageSeen(now, "ue", self._radio_id(), Step.PROVISION, sender, receiver, "es9", name, octets, True)
         )

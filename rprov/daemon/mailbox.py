@@ -43,19 +43,23 @@ class Mailbox:
         self._task = asyncio.get_running_loop().create_task(self._run(), name=name)
 
     def post(self, step: Step) -> bool:
-        """Let the endpoint do this when it is its turn; says whether there was room."""
+        """Let the endpoint take something of its peer when it is its turn; says whether there was room."""
         if self._queue.qsize() >= MAX_WAITING:
             return False
+        self.tell(step)
+        return True
+
+    def tell(self, step: Step) -> None:
+        """Let the endpoint take something of our own: timers and answers are few, and must not be lost."""
         self._queue.put_nowait(step)
         self._idle.clear()
-        return True
 
     def start_timer(self, timer: StartTimer) -> None:
         """Start or restart a timer."""
         self.stop_timer(StopTimer(timer.timer))
         fired = TimerFired(timer.timer, timer.generation)
         loop = asyncio.get_running_loop()
-        self._timers[timer.timer] = loop.call_later(timer.seconds, self.post, lambda: self._on_timer(fired))
+        self._timers[timer.timer] = loop.call_later(timer.seconds, self.tell, lambda: self._on_timer(fired))
 
     def stop_timer(self, timer: StopTimer) -> None:
         """Stop a timer that may not run."""
@@ -71,7 +75,7 @@ class Mailbox:
                 answer: Answer = await question
             except RprovError as error:
                 answer = StoreFailed(str(error))
-            self.post(lambda: on_answer(answer))
+            self.tell(lambda: on_answer(answer))
 
         task = asyncio.get_running_loop().create_task(run(), name=f"{self.name} asks")
         self._questions.add(task)

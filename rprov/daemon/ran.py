@@ -6,6 +6,7 @@ Owns which UE is on which link. Reconnects to the CP with back-off; without a CP
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -132,8 +133,7 @@ class RanDaemon:
         self._setup.user_plane.close()
 
     def _env(self) -> RanEnv:
-        now = asyncio.get_running_loop().time()
-        return Env(now, datetime.now(UTC), secrets.token_bytes, self._setup.policy, None)
+        return Env(time.monotonic(), datetime.now(UTC), secrets.token_bytes, self._setup.policy, None)
 
     # --- N2 -----------------------------------------------------------------------------------------------------------
 
@@ -239,12 +239,16 @@ class RanDaemon:
     async def _on_cell_message(self, radio: _RadioLink, message: RadioMessage) -> None:
         if not isinstance(message, RrcSetupRequest):
             return
-        setup = self._setup
-        if self._n2 is None or len(radio.ues) >= setup.half_open_per_link or len(self._ues) >= setup.half_open:
+        if self._n2 is None or self._is_full(radio):
             await self._send_cell(radio, RrcReject(message.transaction, Cause.CONGESTION, REJECT_BACKOFF))
             return
         ue = self._new_ue(radio)
         self._post(ue, lambda: ue.endpoint.begin(message, self._env()))
+
+    def _is_full(self, radio: _RadioLink) -> bool:
+        half_open = [ue for ue in self._ues.values() if ue.endpoint.half_open]
+        on_link = sum(ue.link is radio for ue in half_open)
+        return on_link >= self._setup.half_open_per_link or len(half_open) >= self._setup.half_open
 
     def _new_ue(self, radio: _RadioLink) -> _Ue:
         while not self._next_id or self._next_id in self._ues:
@@ -275,7 +279,7 @@ class RanDaemon:
             self._forget(ue)
 
     def _event(self, ue: _Ue, event: N2Lost | UeLinkLost) -> None:
-        self._post(ue, lambda: ue.endpoint.step(event, self._env()))
+        ue.mailbox.tell(lambda: ue.endpoint.step(event, self._env()))
 
     def _forget(self, ue: _Ue) -> None:
         number = int(ue.endpoint.ran_ue_id)

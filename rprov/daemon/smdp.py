@@ -6,6 +6,7 @@ Owns HTTP and the store's queries; decides nothing.
 import asyncio
 import logging
 import ssl
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -102,7 +103,7 @@ class SmdpDaemon:
         return handle  # type: ignore[return-value]
 
     async def _answer(self, function: Function, body: Body) -> Body | None:
-        steps = self._setup.core.answer(function, body, asyncio.get_running_loop().time(), datetime.now(UTC))
+        steps = self._setup.core.answer(function, body, time.monotonic(), datetime.now(UTC))
         try:
             query = next(steps)
             while True:

@@ -6,6 +6,7 @@ Reconnects to the RAN with back-off as long as it has something to do. `outcome`
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -161,8 +162,7 @@ class UeDaemon:
         await self._setup.card.save()
 
     def _env(self) -> UeEnv:
-        now = asyncio.get_running_loop().time()
-        return Env(now, datetime.now(UTC), secrets.token_bytes, self._setup.policy, self._setup.engines())
+        return Env(time.monotonic(), datetime.now(UTC), secrets.token_bytes, self._setup.policy, self._setup.engines())
 
     def _post(self, step: Callable[[], list[act.Action]]) -> None:
         if self._mailbox is not None and not self._mailbox.post(step):
@@ -241,7 +241,7 @@ class UeDaemon:
 
     def _take_packets(self, step: int) -> None:
         """Take down the user packets of the step that ends."""
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         for item in self._setup.tally.take(now, "ue", self._last_radio_id, step, ("ue", "up")):
             self._setup.recorder.record(item)
 

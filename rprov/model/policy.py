@@ -1,4 +1,4 @@
-"""What each role is allowed and expected to do, as frozen values. Read from settings once; the core reads only these."""
+"""What each role is allowed and expected to do, as frozen values, made from settings once; all the core reads."""
 
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address

@@ -26,7 +26,7 @@ RETRIABLE = frozenset(
 )
 """Causes that say nothing about the device; another try may do (TS 24.501 5.5.1.2.7)."""
 
-UE_TIMERS = (Timer.CELL, Timer.T3510, Timer.T3580, Timer.T3521, Timer.DOWNLOAD)
+UE_TIMERS = (Timer.CELL, Timer.T3510, Timer.T3511, Timer.T3580, Timer.T3521, Timer.DOWNLOAD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,9 @@ def ue_failed(
         # A stranger may have said so: what it says about waiting is capped (design rule 1).
         seconds = min(backoff, MAX_BACKOFF) if backoff is not None else env.policy.timers.t3511
         return Move(AwaitRetry(intent.again()), (*gone, StartTimer(Timer.T3511, float(seconds))))
+    if cause is Cause.NORMAL:
+        # Somebody wanted it so: no step has failed, and there is nothing to fall back from.
+        return Move(Deregistered(), (*gone, Conclude(False, cause, detail)))
     again = _fallback(intent, env)
     if again is not None:
         return Move(AwaitRetry(again), (*gone, StartTimer(Timer.T3511, env.policy.timers.t3511)))

@@ -70,6 +70,11 @@ class RanEndpoint:
         """What this UE is called in reports."""
         return f"{self.ue_radio_id:08x}"
 
+    @property
+    def half_open(self) -> bool:
+        """Whether the UE has no AS security yet: nobody knows who it is."""
+        return isinstance(self.machine.state, (RanFresh, RanConnected, AwaitAsSecurity))
+
     def begin(self, request: RrcSetupRequest, env: RanEnv) -> list[Action]:
         """Give the UE its connection."""
         move = begin_ran(self.ue_radio_id, request, env)

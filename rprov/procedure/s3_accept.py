@@ -273,10 +273,11 @@ def on_context_set_up(state: AwaitContextSetup, _event: Received[InitialContextS
     )
     waiting = waiting_for(Timer.T3550, env.policy.timers.t3550, accept)
     record = context_record(registration, state.candidate, state.k_amf, env)
+    proved = Prove(state.step, "UE and RAN hold the same AS keys; no key has crossed the radio")
     guard = (StartTimer(Timer.LIFETIME, seconds),) if registration.scope is Scope.PROVISIONING else ()
     return Move(
         AwaitAttachComplete(registration, waiting),
-        (StopTimer(Timer.CONTEXT_SETUP), Register(record), *guard, *waiting.start()),
+        (StopTimer(Timer.CONTEXT_SETUP), proved, Register(record), *guard, *waiting.start()),
     )
 
 

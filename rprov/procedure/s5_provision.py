@@ -6,7 +6,7 @@
 The CP has no part in it but the restriction that step 4 put into the UP. Refuses to know SGP.22 or any other protocol.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from rprov.causes import Cause
@@ -49,6 +49,8 @@ def begin_ue(online: Online, env: UeEnv) -> Move:
     """Download where the purpose says so; else this is the end of the road."""
     if online.intent.purpose is Purpose.ORDINARY:
         done = Prove(online.step, "an ordinary subscriber with an ordinary session")
+        # "the attach attempt counter shall be reset" (TS 24.501 5.5.1.2.4): what ends this later counts from one.
+        online = replace(online, intent=replace(online.intent, attempt=1))
         return Move(online, (done, EndStep(online.step), Conclude(True, Cause.NORMAL)))
     following = AwaitDownload(online.intent, online.plmn, online.guti, online.session)
     timer = StartTimer(Timer.DOWNLOAD, env.policy.timers.download)

@@ -21,6 +21,7 @@ from rprov.procedure.actions import (
     Deregister,
     DropContexts,
     EndStep,
+    Prove,
     Send,
     SendN2,
     StartTimer,
@@ -308,8 +309,9 @@ def on_implicit_detach(state: Unreachable, _event: TimerFired, _env: CpEnv) -> M
 
 def on_released(state: Releasing, _event: object, env: CpEnv) -> Move:
     """The RAN has cleared up, or is silent."""
-    stop = StopTimer(Timer.CONTEXT_SETUP)
-    return Move(Gone(state.scope), (stop, StartTimer(Timer.TOMBSTONE, env.policy.timers.tombstone)))
+    gone = Prove(state.step, "contexts, keys, session, tunnel and filter are gone in core and RAN")
+    timers = (StopTimer(Timer.CONTEXT_SETUP), StartTimer(Timer.TOMBSTONE, env.policy.timers.tombstone))
+    return Move(Gone(state.scope), (*timers, gone))
 
 
 def on_tombstone_over(state: Gone, _event: TimerFired, _env: CpEnv) -> Move:

@@ -46,7 +46,8 @@ UE = Role(
     },
     ways_back={Step.ATTACH_REQUEST: s1_attach.begin_ue},
     on_refused=on_refused,
-    stable=(endings.Deregistered, s5_provision.Online),
+    # A retry waits for its timer and is counted by its intent, so it is no way back without an end.
+    stable=(endings.Deregistered, endings.AwaitRetry, s5_provision.Online),
 )
 
 

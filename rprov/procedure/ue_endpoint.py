@@ -201,7 +201,10 @@ class UeEndpoint:
     def _access(self, event: Event | Received[Any], env: UeEnv) -> list[Action]:
         outcome = self.access.step(event, env, self.nas.ue)
         if isinstance(outcome, Unhandled):
-            return []
+            if outcome is Unhandled.STALE:
+                return []
+            reason = f"unexpected: {self.access.key_of(event).__name__}"
+            return [Report(Discarded(env.now, "ue", self.nas.ue, "radio", reason))]
         done: list[Action] = []
         for action in outcome:
             match action:

@@ -1,15 +1,16 @@
 """Whose a recorded message is, which step it belongs to, and how often a UE had to wait. Knows no report.
 
 Each message was written down once: radio and ES9+ by the UE, with its step; N2 and N3 by the RAN, which does not know
-why a UE attaches (step 0). Those are put where the UE was: a message towards the UE belongs to the step of what the UE
-received next, one from the UE to the step of what it had last to do with, both on the same radio connection.
+why a UE attaches (step 0). Those are put where the UE was, on the same radio connection: what relays a NAS message is
+in that message's step, for NAS stays in order; anything else towards the UE is in the step of what the UE received
+next, anything else from it in the step of what it had last to do with.
 
 A **round trip** of a UE is one message of the UE on the radio link that is followed by one towards the UE: it had to
 wait. It counts for the step of the message that it sent. User packets are added up in one item and do not count.
 """
 
 from bisect import bisect_left, bisect_right
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -20,6 +21,9 @@ from rprov.procedure.purpose import Purpose, Step
 
 USER_PACKETS = "user packets"
 """How the name of an item begins that stands for many user packets."""
+
+RELAYS = frozenset({"InitialUeMessage", "UplinkNasTransport", "DownlinkNasTransport"})
+"""Messages of N2 that carry one NAS message each."""
 
 
 def user_packets(count: int) -> str:
@@ -63,7 +67,8 @@ def by_device(messages: Sequence[MessageSeen], devices: Sequence[DeviceResult]) 
         candidates = owners.get(message.ue_radio_id, [])
         if len(candidates) > 1:  # an id is used again once it is free
             candidates = [index for index in candidates if devices[index].started <= message.at <= devices[index].ended]
-        if candidates:
+        # What comes after the end is the run being cleared up.
+        if candidates and message.at <= devices[candidates[0]].ended:
             found[candidates[0]].append(position)
     for index, position in list(_claim(nameless, messages, found, devices)):
         found[index].append(position)
@@ -102,15 +107,28 @@ def _claim(
 
 @dataclass(slots=True)
 class _Track:
-    """When a UE was in which step, on one radio connection."""
+    """What one UE had to do with on one radio connection, and in which step."""
 
     times: list[float] = field(default_factory=list)
     steps: list[int] = field(default_factory=list)
+    nas_up: deque[int] = field(default_factory=deque)
+    nas_down: deque[int] = field(default_factory=deque)
+
+    def add(self, message: MessageSeen) -> None:
+        self.times.append(message.at)
+        self.steps.append(message.step)
+        if message.link == "radio" and message.receiver == "cp":
+            self.nas_up.append(message.step)
+        elif message.link == "radio" and message.sender == "cp":
+            self.nas_down.append(message.step)
 
     def step_of(self, message: MessageSeen) -> int:
         if not self.steps:
             return 0
-        if message.receiver in ("ran", "ue") and message.sender != "ue":
+        to_the_ue = message.sender != "ue" and message.receiver in ("ran", "ue")
+        if message.name in RELAYS and (queue := self.nas_down if to_the_ue else self.nas_up):
+            return queue.popleft()
+        if to_the_ue:
             return self.steps[min(bisect_left(self.times, message.at), len(self.steps) - 1)]
         return self.steps[max(bisect_right(self.times, message.at) - 1, 0)]
 
@@ -119,10 +137,8 @@ def by_step(messages: Sequence[MessageSeen]) -> Mapping[Step, list[MessageSeen]]
     """Sort one device's messages into the steps; steps without a message are missing."""
     tracks: dict[UeRadioId, _Track] = defaultdict(_Track)
     for message in messages:
-        if message.step:
-            track = tracks[message.ue_radio_id]
-            track.times.append(message.at)
-            track.steps.append(message.step)
+        if message.step and not message.name.startswith(USER_PACKETS):  # those are written down when somebody asks
+            tracks[message.ue_radio_id].add(message)
     steps: dict[Step, list[MessageSeen]] = {}
     for message in messages:
         number = message.step or tracks[message.ue_radio_id].step_of(message)

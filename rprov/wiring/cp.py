@@ -180,6 +180,7 @@ async def open_cp(settings: CpSettings, recorder: Recorder) -> Node:
             recorder=recorder,
             max_message=settings.limits.max_message,
             half_open_per_link=settings.limits.half_open_per_link,
+            half_open_per_ran=settings.limits.half_open_per_ran,
             half_open=settings.limits.half_open,
         )
     )

@@ -268,6 +268,8 @@ class Connection:
         elif not self._incoming.accepts(begin, length):
             if flags & Flag.RST:
                 return
+            if flags & Flag.FIN and self.state is State.TIME_WAIT:
+                self._close_by = now + self._limits.time_wait  # our ACK was lost; the wait begins again (3.10.7.4)
             if length and not flags & Flag.SYN:
                 self._send_ack()  # it is late, or probes our window: its sender wants to know where we are
             else:

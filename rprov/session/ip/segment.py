@@ -14,7 +14,8 @@ HEADERS_OCTETS = HEADER_OCTETS + TCP_HEADER_OCTETS
 DEFAULT_MSS = 536  # RFC 9293 3.7.1, where the other side names none
 MAX_SCALE = 14  # RFC 7323 2.3
 _BOTH = Struct(">HHHHHH4s4sHHIIHHHH")  # IPv4 header, TCP header
-_READ = Struct(">B8xB2x4s4sHHIIHHH2x")
+_READ = Struct(">BxH2xHxB2x4s4sHHIIHH4x")
+_MORE_OR_OFFSET = 0xBFFF
 _WORD = 0xFFFFFFFF
 
 
@@ -45,7 +46,7 @@ class Segment(NamedTuple):
     @property
     def length(self) -> int:
         """How many sequence numbers the segment takes."""
-        return len(self.payload) + bool(self.flags & Flag.SYN) + bool(self.flags & Flag.FIN)
+        return len(self.payload) + (self.flags & Flag.FIN) + (self.flags >> 1 & 1)
 
 
 class SynOptions(NamedTuple):
@@ -64,20 +65,30 @@ def decode_segment(packet: bytes) -> Segment:
     """Read a packet; raises `DecodeError`. The IPv4 header must be 20 octets, both checksums right."""
     if len(packet) < HEADERS_OCTETS:
         raise DecodeError("a TCP segment is shorter than its headers")
-    version, protocol, source, destination, source_port, destination_port, sequence, acknowledgment, bits, window, _ = (
-        _READ.unpack_from(packet)
-    )
-    if version != 0x45 or protocol != IpProtocol.TCP or int.from_bytes(packet[2:4]) != len(packet):
+    (
+        version,
+        size,
+        fragment,
+        protocol,
+        source,
+        destination,
+        source_port,
+        destination_port,
+        sequence,
+        acknowledgment,
+        bits,
+        window,
+    ) = _READ.unpack_from(packet)
+    if version != 0x45 or protocol != IpProtocol.TCP or size != len(packet):
         raise DecodeError("not one TCP segment in one IPv4 packet")
-    if packet[6] & 0xBF or packet[7]:
+    if fragment & _MORE_OR_OFFSET:
         raise DecodeError("a fragment")
-    total = int.from_bytes(packet[12:])  # the addresses of the pseudo header stand right before the segment
-    if len(packet) & 1:
-        total <<= 8
-    if int.from_bytes(packet[:HEADER_OCTETS]) % 65535 or (total + 6 + len(packet) - HEADER_OCTETS) % 65535:
+    # the addresses of the pseudo header stand right before the segment
+    total = _sum(packet[12:]) + IpProtocol.TCP + size - HEADER_OCTETS
+    if total % 65535 or int.from_bytes(packet[:HEADER_OCTETS]) % 65535:
         raise DecodeError("a TCP segment with a wrong checksum")
     begin = HEADER_OCTETS + (bits >> 12) * 4
-    if not HEADERS_OCTETS <= begin <= len(packet):
+    if not HEADERS_OCTETS <= begin <= size:
         raise DecodeError("a TCP header that does not fit its segment")
     return Segment(
         source,
@@ -91,6 +102,12 @@ def decode_segment(packet: bytes) -> Segment:
         packet[HEADERS_OCTETS:begin],
         packet[begin:],
     )
+
+
+def _sum(octets: bytes) -> int:
+    """Give the sum of all words modulo 65535; of an odd number of octets the last one is a word's high half."""
+    total = int.from_bytes(octets) % 65535
+    return total << 8 if len(octets) & 1 else total
 
 
 def encode_syn_options(mss: int, scale: int | None) -> bytes:
@@ -145,8 +162,7 @@ class SegmentWriter:
         body = options + payload
         length = TCP_HEADER_OCTETS + len(body)
         bits = (5 + len(options) // 4) << 12 | flags
-        words = int.from_bytes(body) << 8 if len(body) & 1 else int.from_bytes(body)
-        tcp_checksum = -(self._tcp_sum + length + sequence + acknowledgment + bits + window + words) % 65535
+        tcp_checksum = -(self._tcp_sum + length + sequence + acknowledgment + bits + window + _sum(body)) % 65535
         total = HEADER_OCTETS + length
         header = _BOTH.pack(
             0x4500,
