@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -105,13 +106,14 @@ class Source:
         return any(self.path == name or (name[-1] == "/" and self.path.startswith(name)) for name in IMPURITY_ALLOWED)
 
 
-def sources() -> list[Source]:
+@cache
+def sources() -> tuple[Source, ...]:
     """Every module of rprov (rprov/asn1 is a link to the grammars)."""
     found = []
     for path in sorted((ROOT / "rprov").rglob("*.py")):
         name = path.relative_to(ROOT).as_posix()
         found.append(Source.of(name, path.read_text(encoding="utf-8")))
-    return found
+    return tuple(found)
 
 
 def imported(source: Source) -> Iterator[tuple[int, str]]:

@@ -19,7 +19,10 @@ import rprov, sys
 names = sorted(p.name for p in resources.files("rprov.asn1").iterdir() if p.name.endswith(".asn"))
 assert names, "no grammar came along"
 assert all(resources.files("rprov.asn1").joinpath(name).read_text(encoding="utf-8").strip() for name in names)
-from rprov.wire import link_asn1, nas_asn1, radio_asn1
+from rprov.wire.messages import DetachAccept
+from rprov.wire.nas_asn1 import NasAsn1
+codec = NasAsn1()
+assert codec.decode(codec.encode(DetachAccept())) == DetachAccept(), "the grammar does not work"
 print(rprov.__file__)
 print(" ".join(names))
 """

@@ -115,7 +115,7 @@ def _print_totals(console: Console, report: Report) -> None:
     style = "bold green" if report.ok else "bold red"
     console.print(
         f"[{style}]{well} of {_count(total, 'device')} provisioned and attached[/{style}] in {report.seconds:.2f} s, "
-        f"{_count(trips, 'round trip')} and {octets} octets on the radio link"
+        f"{_count(trips, 'round trip')} and {octets} octets on the radio"
     )
 
 

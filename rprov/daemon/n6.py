@@ -131,6 +131,7 @@ class N6Session:
             return
         try:
             stream.accept()
+            await stream.opened()
             await _both_ways(stream, reader, writer)
             stream.close()
             writer.close()

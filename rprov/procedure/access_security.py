@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from rprov.causes import Cause
 from rprov.crypto.hierarchy import KGnb
 from rprov.model.security import Algorithms, Nia
-from rprov.procedure.actions import CipherSrb, SecureSrb, SendN2, SendRrc, StartTimer, StopTimer, TakeIntoUse
+from rprov.procedure.actions import (
+    CipherSrb,
+    RestoreSrb,
+    SecureSrb,
+    SendN2,
+    SendRrc,
+    StartTimer,
+    StopTimer,
+    TakeIntoUse,
+)
 from rprov.procedure.engines import RanEnv, UeEnv
 from rprov.procedure.events import AsSecurityVerified, KgnbGiven, Received, Timer, TimerFired
 from rprov.procedure.machine import Move, Table, stay
@@ -106,9 +115,9 @@ def on_complete(state: AwaitAsSecurity, event: Received[AsSecurityModeComplete],
 
 
 def on_failure(state: AwaitAsSecurity, event: Received[AsSecurityModeFailure], env: RanEnv) -> Move:
-    """The UE does not take the keys."""
+    """The UE does not take the keys: what it is told from here on, it must still be able to read."""
     failure = SendN2(InitialContextSetupFailure(event.message.cause))
-    return Move(RanConnected(), (StopTimer(Timer.AS_SECURITY), failure))
+    return Move(RanConnected(), (StopTimer(Timer.AS_SECURITY), RestoreSrb(), failure))
 
 
 def on_silence(state: AwaitAsSecurity, event: TimerFired, env: RanEnv) -> Move:

@@ -98,6 +98,11 @@ class SecureSrb:
 
 
 @dataclass(frozen=True, slots=True)
+class RestoreSrb:
+    """Go back to the signalling bearer without keys: the UE does not take them into use (RAN)."""
+
+
+@dataclass(frozen=True, slots=True)
 class CipherSrb:
     """Cipher the signalling bearer in these directions from the next message on."""
 
@@ -342,6 +347,7 @@ Action = (
     | DropContexts
     | GiveKgnb
     | SecureSrb
+    | RestoreSrb
     | CipherSrb
     | Tombstone
     | FindCell

@@ -82,6 +82,11 @@ class AwaitBearer(RanState):
     keys: AsKeys
     session_id: int
 
+    @property
+    def bearers(self) -> tuple[int, ...]:
+        """The one bearer: it may be there by the time that this UE goes."""
+        return (BEARER,)
+
 
 @dataclass(frozen=True, slots=True)
 class AwaitReconfiguration(RanState):

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from rprov.errors import DecodeError
 from rprov.model.identifiers import CpUeId, RanUeId, Teid
 from rprov.model.report import Discarded
-from rprov.procedure.actions import Action, Report, SendN2, Transmit
+from rprov.procedure.actions import Action, CloseTunnel, Report, SendN2, Transmit
 from rprov.procedure.cp import cp_machine
 from rprov.procedure.endpoint import NasEndpoint, NasOut
 from rprov.procedure.engines import CpEnv
-from rprov.procedure.events import Answer, Event, Protection, Received
+from rprov.procedure.events import Answer, Event, Protection, Received, TunnelOpened
 from rprov.procedure.phases import Held
+from rprov.procedure.s1_attach import CpIdle, begin_idle
 from rprov.security.context import Side
 from rprov.wire.codec import LinkCodec, NasCodec
 from rprov.wire.link import N2Frame, N2Kind
@@ -39,6 +40,9 @@ class CpEndpoint:
 
     def receive(self, frame: N2Frame, env: CpEnv) -> list[Action]:
         """Take one message of the RAN for this UE."""
+        if frame.kind is N2Kind.INITIAL_NAS and isinstance(self.nas.machine.state, CpIdle):
+            begun = self.nas.machine.enter(begin_idle(env))
+            return self._perform([*begun, *self.nas.receive(frame.payload, env)])
         if frame.kind is not N2Kind.CONTROL:
             return self._perform(self.nas.receive(frame.payload, env))
         try:
@@ -52,8 +56,11 @@ class CpEndpoint:
         return self._perform(self.nas.step(event, env))
 
     def answer(self, ticket: int, answer: Answer, env: CpEnv) -> list[Action]:
-        """Take an answer of the shell."""
-        return self._perform(self.nas.answer(ticket, answer, env))
+        """Take an answer of the shell. A tunnel that nobody waits for any more is closed: only we know its TEID."""
+        done = self._perform(self.nas.answer(ticket, answer, env))
+        if isinstance(answer, TunnelOpened) and self.held_teid != answer.uplink.teid:
+            done.append(CloseTunnel(answer.uplink.teid))
+        return done
 
     def _perform(self, outputs: Iterable[Action | NasOut]) -> list[Action]:
         done: list[Action] = []

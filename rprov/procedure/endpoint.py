@@ -97,7 +97,7 @@ class NasEndpoint:
         try:
             received = self._verify(pdu)
         except PeerError as error:
-            return self._discard(error, env)
+            return self._discard(error, pdu, env)
         self.last_in = NasIn(type(received.message).__name__, received.protection is not Protection.PLAIN)
         return self.step(received, env)
 
@@ -181,10 +181,12 @@ class NasEndpoint:
             raise Unusable(error) from error
         return Received(message, verified.plain, Protection.CURRENT, verified.count)
 
-    def _discard(self, error: PeerError, env: Env[Any, Any]) -> list[Action | NasOut]:
+    def _discard(self, error: PeerError, pdu: bytes, env: Env[Any, Any]) -> list[Action | NasOut]:
         if isinstance(error, Unusable):
             return [self._protected(Status(Cause.INVALID_MANDATORY_INFORMATION)), *self._dropped("undecodable", env)]
-        if self.tombstone is not None and self.current is None and self._tombstone_answers < MAX_TOMBSTONE_ANSWERS:
+        protected = pdu[:1] == bytes((SecurityHeader.INTEGRITY_CIPHERED,))
+        answers_left = self._tombstone_answers < MAX_TOMBSTONE_ANSWERS
+        if self.tombstone is not None and self.current is None and protected and answers_left:
             # The keys that could verify a repeated detach are gone; the answer is the very octets sent before.
             self._tombstone_answers += 1
             return [NasOut(self.tombstone, "DetachAccept", True), *self._dropped("after detach", env)]

@@ -160,9 +160,14 @@ def _disconnected(state: Connected | Secured, *actions: Action) -> Move:
     return Move(InCell(state.cell), (*(CloseRadioBearer(bearer) for bearer in bearers), *actions))
 
 
-def on_rrc_release(state: Connected | Secured, event: Received[RrcRelease], env: UeEnv) -> Move:
-    """The RAN ends the connection."""
+def on_rrc_release(state: Secured, event: Received[RrcRelease], env: UeEnv) -> Move:
+    """The RAN ends the connection, and says why."""
     return _disconnected(state, Tell(RadioLost(event.message.cause, released=True)))
+
+
+def on_unprotected_release(state: Connected, event: Received[RrcRelease], env: UeEnv) -> Move:
+    """The connection is gone, whoever says so; why, is hearsay, and no reason not to try again (design rule 1)."""
+    return _disconnected(state, Tell(RadioLost(Cause.RADIO_LINK_LOST, released=True)))
 
 
 def on_radio_closed(state: AccessState, event: RadioClosed, env: UeEnv) -> Move:
@@ -190,7 +195,7 @@ UE: Table = {
     (AwaitRrcSetup, RrcReject): on_rrc_reject,
     (AwaitRrcSetup, TimerFired): repeat_or(on_no_setup),
     (Connected, NasGiven): on_nas_given,
-    (Connected, RrcRelease): on_rrc_release,
+    (Connected, RrcRelease): on_unprotected_release,
     (Secured, NasGiven): on_nas_given,
     (Secured, RrcRelease): on_rrc_release,
 }

@@ -17,6 +17,7 @@ from rprov.procedure.actions import (
     RelayDown,
     RelayUp,
     Report,
+    RestoreSrb,
     SecureSrb,
     SendN2,
     SendRrc,
@@ -56,6 +57,8 @@ class RanEndpoint:
     ue_radio_id: UeRadioId
     ran_ue_id: RanUeId
     srb: PdcpEntity
+    before: PdcpEntity | None = None
+    """The bearer without keys, until the UE has shown that it takes the keys into use."""
     cp_ue_id: CpUeId = NOBODY
     introduced: bool = False
     """Whether the CP has heard of this UE: the first NAS PDU travels as the initial one."""
@@ -132,9 +135,9 @@ class RanEndpoint:
 
     def _failure(self, pdu: bytes) -> Received[RadioMessage]:
         """A UE that refuses our keys can only say so without them (TS 33.501 6.7.4)."""
-        if not isinstance(self.machine.state, AwaitAsSecurity):
+        if not isinstance(self.machine.state, AwaitAsSecurity) or self.before is None:
             raise MacMismatch("the MAC-I of a PDU is wrong")
-        kind, payload = decode_srb(self.srb.unverified(pdu))
+        kind, payload = decode_srb(self.before.unprotect(pdu))
         if kind is SrbKind.RRC:
             message = self.radio.decode(payload)
             if isinstance(message, AsSecurityModeFailure) and type(message) in PLAIN_RRC[Receiver.RAN, True]:
@@ -165,7 +168,10 @@ class RanEndpoint:
                 case SendRrc(message=message):
                     done += self._radio(self.srb.protect(encode_srb(SrbKind.RRC, self.radio.encode(message))))
                 case SecureSrb(keys=keys):
+                    self.before, self.srb = self.srb, signalling_bearer(DOWNLINK)
                     self.srb.secure(keys)
+                case RestoreSrb() if self.before is not None:
+                    self.srb, self.before = self.before, None
                 case CipherSrb(sending=sending, receiving=receiving):
                     if sending:
                         self.srb.cipher_sending()

@@ -134,10 +134,15 @@ UE: Table = {
 
 @dataclass(frozen=True, slots=True)
 class CpIdle(CpState):
-    """A radio connection on which nothing has been said."""
+    """A radio connection on which nothing that we understand has been said."""
 
     natural: ClassVar[Step] = Step.ATTACH_REQUEST
     phase: ClassVar[Phase] = Phase.NO_CONTEXT
+
+
+def begin_idle(env: CpEnv) -> Move:
+    """A UE has said its first words; if they are no attach request, one must follow soon."""
+    return Move(CpIdle(), (StartTimer(Timer.CONTEXT_SETUP, env.policy.timers.context_setup),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,17 +184,18 @@ def choose_algorithms(capability: SecurityCapability, scope: Scope, env: CpEnv) 
     return Algorithms(nea, nia)
 
 
-def on_attach_request(_state: CpIdle, event: Received[AttachRequest], env: CpEnv) -> Move | GoBack:
+def on_attach_request(_state: CpIdle, event: Received[AttachRequest], env: CpEnv) -> Move:
     """Sort by attach type: that is what makes it certificates (new type) or AKA (initial)."""
     request = event.message
     match request.attach_type:
         case AttachType.REMOTE_PROVISIONING:
-            return _on_provisioning(request, event.raw, env)
+            move = _on_provisioning(request, event.raw, env)
         case AttachType.INITIAL:
-            return _on_initial(request, event.raw, env)
+            move = _on_initial(request, event.raw, env)
         case _:
             name = request.attach_type.name
             raise Refused(Cause.MESSAGE_TYPE_NOT_IMPLEMENTED, f"attach type {name} is not built")
+    return Move(move.state, (StopTimer(Timer.CONTEXT_SETUP), *move.actions))
 
 
 def _candidate(request: AttachRequest, raw: bytes, scope: Scope, env: CpEnv) -> Candidate:
@@ -263,6 +269,7 @@ def on_identity_response(state: AwaitIdentity, event: Received[IdentityResponse]
 
 CP: Table = {
     (CpIdle, AttachRequest): on_attach_request,
+    (CpIdle, TimerFired): refuse_silence,
     (AwaitDevice, DeviceFound): on_device_found,
     (AwaitDevice, StoreFailed): on_store_failed,
     (s7_reattach.AwaitSubscriber, StoreFailed): on_store_failed,

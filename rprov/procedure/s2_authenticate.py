@@ -73,7 +73,7 @@ def supi_of(intent: Intent, plmn: Plmn) -> Supi:
 
 
 def on_authentication_request(
-    state: "AwaitAuthentication | s3_accept.AwaitSecurityMode | s3_accept.AwaitVerdict",
+    state: "AwaitAuthentication | s3_accept.AwaitVerdict",
     event: Received[AuthenticationRequest],
     env: UeEnv,
 ) -> Move:
@@ -108,6 +108,14 @@ def on_authentication_request(
             return endings.ue_failed(state, failure.cause, detail, env, Send(failure))
 
 
+def on_repeated_request(
+    state: s3_accept.AwaitSecurityMode, event: Received[AuthenticationRequest], _env: UeEnv
+) -> Move:
+    """Give the last answer again, if it was lost. Whatever else comes unprotected changes nothing any more."""
+    outcome = state.scheme.on_request(event.message)
+    return stay(state, Send(outcome.message)) if isinstance(outcome, Answer) else stay(state)
+
+
 def on_authentication_reject(
     state: "AwaitAuthentication | s3_accept.AwaitVerdict", event: Received[AuthenticationReject], env: UeEnv
 ) -> Move:
@@ -136,7 +144,7 @@ UE: Table = {
     (s3_accept.AwaitVerdict, AuthenticationRequest): on_authentication_request,
     (s3_accept.AwaitVerdict, AuthenticationReject): on_authentication_reject,
     (s3_accept.AwaitVerdict, AttachReject): on_attach_reject,
-    (s3_accept.AwaitSecurityMode, AuthenticationRequest): on_authentication_request,
+    (s3_accept.AwaitSecurityMode, AuthenticationRequest): on_repeated_request,
 }
 
 # --- CP ---------------------------------------------------------------------------------------------------------------

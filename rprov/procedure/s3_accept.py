@@ -229,7 +229,10 @@ def on_security_mode_complete(
     """Take the context into use and give the RAN its key. The MAC is verified under the new keys."""
     if event.message.attach_request != state.candidate.raw:
         # Somebody rewrote the unprotected request on its way: what we acted on is not what the UE said.
-        raise Refused(Cause.SEMANTICALLY_INCORRECT, "the attach request was changed on its way")
+        # The UE has the keys and proves it, so it is told under them, and believes it.
+        refusal = Refused(Cause.SEMANTICALLY_INCORRECT, "the attach request was changed on its way")
+        reject = Send(AttachReject(refusal.cause, env.policy.backoff))
+        return s6_detach.release_cp(state, refusal.cause, env, s6_detach.failed(state, refusal), TakeIntoUse(), reject)
     key = k_gnb(state.k_amf, event.count)
     request = InitialContextSetupRequest(key, state.candidate.request.capability)
     proved = Prove(state.step, f"UE and CP hold the same NAS keys ({_names(state.candidate)})")
@@ -274,10 +277,10 @@ def on_context_set_up(state: AwaitContextSetup, _event: Received[InitialContextS
     waiting = waiting_for(Timer.T3550, env.policy.timers.t3550, accept)
     record = context_record(registration, state.candidate, state.k_amf, env)
     proved = Prove(state.step, "UE and RAN hold the same AS keys; no key has crossed the radio")
-    guard = (StartTimer(Timer.LIFETIME, seconds),) if registration.scope is Scope.PROVISIONING else ()
+    guard = StartTimer(Timer.LIFETIME, seconds)
     return Move(
         AwaitAttachComplete(registration, waiting),
-        (StopTimer(Timer.CONTEXT_SETUP), proved, Register(record), *guard, *waiting.start()),
+        (StopTimer(Timer.CONTEXT_SETUP), proved, Register(record), guard, *waiting.start()),
     )
 
 

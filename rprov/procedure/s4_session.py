@@ -7,7 +7,7 @@ CP <── SessionResourceSetupResponse{downlink tunnel} ── RAN
 CP ── PduSessionAccept{address, dns, provisioning servers} ──> UE
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from rprov.causes import Cause
@@ -17,6 +17,7 @@ from rprov.model.security import Scope
 from rprov.model.session import ProvisioningServer, SessionKind, TunnelEnd
 from rprov.procedure import s5_provision, s6_detach
 from rprov.procedure.actions import (
+    Action,
     CloseTunnel,
     ConnectTunnel,
     EndStep,
@@ -28,6 +29,7 @@ from rprov.procedure.actions import (
     StartTimer,
     StopTimer,
 )
+from rprov.procedure.bearers import BEARER
 from rprov.procedure.engines import CpEnv, UeEnv
 from rprov.procedure.events import (
     ConfigurationChanged,
@@ -40,7 +42,7 @@ from rprov.procedure.events import (
 from rprov.procedure.machine import GoBack, Move, Table, Waiting, repeat_or, stay, waiting_for
 from rprov.procedure.phases import CpState, Held, Phase, UeState
 from rprov.procedure.purpose import Intent, Purpose, Step
-from rprov.procedure.registration import Registration
+from rprov.procedure.registration import Registration, lifetime
 from rprov.wire.link import (
     SessionResourceReleaseCommand,
     SessionResourceReleaseResponse,
@@ -65,9 +67,6 @@ from rprov.wire.messages import (
 
 SESSION = 1
 """The session id that our UE uses; it has one session at a time."""
-
-BEARER = 1
-"""The data radio bearer of that session."""
 
 
 # --- UE ---------------------------------------------------------------------------------------------------------------
@@ -113,6 +112,8 @@ def on_session_accept(state: AwaitSession, event: Received[PduSessionAccept], en
 
 def on_session_reject(state: AwaitSession, event: Received[PduSessionReject], env: UeEnv) -> Move:
     """No session: detach, then say why."""
+    if event.message.session_id != SESSION:
+        return stay(state)
     return s6_detach.begin_ue(s6_detach.GiveUp(state.intent, event.message.cause, "no session"), env)
 
 
@@ -134,14 +135,13 @@ def on_session_released(state: s5_provision.Online, event: Received[PduSessionRe
 
 
 def on_configuration_update(
-    state: "AwaitSession | s5_provision.Online", event: Received[ConfigurationUpdateCommand], _env: UeEnv
+    state: "AwaitSession | s5_provision.AwaitDownload | s5_provision.Online",
+    event: Received[ConfigurationUpdateCommand],
+    _env: UeEnv,
 ) -> Move:
     """Use the new GUTI, and say so."""
     guti = event.message.guti or state.guti
-    complete = Send(ConfigurationUpdateComplete())
-    if isinstance(state, AwaitSession):
-        return Move(AwaitSession(state.intent, state.plmn, guti, state.waiting), (complete,))
-    return Move(s5_provision.Online(state.intent, state.plmn, guti, state.session), (complete,))
+    return Move(replace(state, guti=guti), (Send(ConfigurationUpdateComplete()),))
 
 
 UE: Table = {
@@ -152,6 +152,7 @@ UE: Table = {
     (AwaitSession, ConfigurationUpdateCommand): on_configuration_update,
     (s5_provision.Online, AttachAccept): on_repeated_accept,
     (s5_provision.Online, PduSessionReleaseCommand): on_session_released,
+    (s5_provision.AwaitDownload, ConfigurationUpdateCommand): on_configuration_update,
     (s5_provision.Online, ConfigurationUpdateCommand): on_configuration_update,
 }
 
@@ -229,9 +230,8 @@ class AwaitSessionRelease(Registered):
 
 
 def _servers(kind: SessionKind, env: CpEnv) -> tuple[ProvisioningServer, ...]:
-    if kind is SessionKind.PROVISIONING and env.policy.provisioning is not None:
-        return env.policy.provisioning.servers
-    return env.policy.ordinary_servers
+    limits = env.policy.provisioning if kind is SessionKind.PROVISIONING else None
+    return limits.servers if limits else env.policy.ordinary_servers
 
 
 def on_session_request(state: Attached, event: Received[PduSessionRequest], env: CpEnv) -> Move:
@@ -239,11 +239,9 @@ def on_session_request(state: Attached, event: Received[PduSessionRequest], env:
     request = event.message
     allowed = SessionKind.PROVISIONING if state.scope is Scope.PROVISIONING else SessionKind.ORDINARY
     if request.kind is not allowed:
-        return stay(state, Send(PduSessionReject(request.session_id, Cause.SCOPE_FORBIDS)))
-    provisioning = env.policy.provisioning
-    limited = request.kind is SessionKind.PROVISIONING and provisioning is not None
-    quota = provisioning.quota if provisioning is not None and limited else 0
-    seconds = provisioning.lifetime if provisioning is not None and limited else 0
+        return _refuse(state, request)
+    limits = env.policy.provisioning if request.kind is SessionKind.PROVISIONING else None
+    quota, seconds = (limits.quota, limits.lifetime) if limits else (0, 0)
     ask = OpenTunnel(request.kind, _servers(request.kind, env), quota, seconds)
     return Move(AwaitTunnel(state.registration, request), (ask,))
 
@@ -278,7 +276,8 @@ def on_ran_session(state: AwaitRanSession, event: Received[SessionResourceSetupR
         provisioning_servers=_servers(kind, env),
     )
     connect = ConnectTunnel(state.tunnel.uplink, event.message.downlink)
-    ended = (EndStep(Step.SESSION),) if state.scope is Scope.PROVISIONING else ()
+    # An ordinary UE is not thrown out while it has a session; a provisioning scope ends whatever happens.
+    ended = (EndStep(Step.SESSION),) if state.scope is Scope.PROVISIONING else (StopTimer(Timer.LIFETIME),)
     return Move(
         Connected(state.registration, accept, state.tunnel.uplink),
         (StopTimer(Timer.CONTEXT_SETUP), connect, Send(accept), *ended),
@@ -293,32 +292,33 @@ def on_ran_failed(state: AwaitRanSession, _event: Received[SessionResourceSetupF
 
 
 def on_ran_timer(state: AwaitRanSession, event: TimerFired, env: CpEnv) -> Move | GoBack:
-    """The RAN is silent, or the scope has ended."""
+    """The RAN is silent, or the scope has ended. A bearer that it has made after all must go."""
     if event.timer is Timer.LIFETIME:
         return s6_detach.on_lifetime(state, event, env)
-    reject = PduSessionReject(state.request.session_id, Cause.NETWORK_FAILURE)
-    return Move(Attached(state.registration), (CloseTunnel(state.tunnel.uplink.teid), Send(reject)))
+    session = state.request.session_id
+    undo = (CloseTunnel(state.tunnel.uplink.teid), SendN2(SessionResourceReleaseCommand(session)))
+    return Move(Attached(state.registration), (*undo, Send(PduSessionReject(session, Cause.NETWORK_FAILURE))))
 
 
 def on_request_again(state: "AwaitTunnel | AwaitRanSession", event: Received[PduSessionRequest], _env: CpEnv) -> Move:
     """A repeated request is being served; another session is refused."""
     if event.message.session_id == state.request.session_id:
         return stay(state)
-    return stay(state, Send(_refusal(state.scope, event.message)))
+    return _refuse(state, event.message)
 
 
 def on_another_request(state: Connected, event: Received[PduSessionRequest], _env: CpEnv) -> Move:
     """Answer a repeated request again; refuse a second session (design rule 6)."""
     if event.message == PduSessionRequest(state.accept.session_id, state.accept.kind):
         return stay(state, Send(state.accept))
-    return stay(state, Send(_refusal(state.scope, event.message)))
+    return _refuse(state, event.message)
 
 
-def _refusal(scope: Scope, request: PduSessionRequest) -> PduSessionReject:
-    if scope is not Scope.PROVISIONING:
-        return PduSessionReject(request.session_id, Cause.REQUEST_REJECTED)
-    cause = Cause.SESSION_LIMIT if request.kind is SessionKind.PROVISIONING else Cause.SCOPE_FORBIDS
-    return PduSessionReject(request.session_id, cause)
+def _refuse(state: Registered, request: PduSessionRequest) -> Move:
+    limit = Cause.SESSION_LIMIT if request.kind is SessionKind.PROVISIONING else Cause.SCOPE_FORBIDS
+    cause = limit if state.scope is Scope.PROVISIONING else Cause.REQUEST_REJECTED
+    refused = Prove(state.step, f"refused a session: {cause.text}")
+    return stay(state, Send(PduSessionReject(request.session_id, cause)), refused)
 
 
 def on_release_request(state: Connected, event: Received[PduSessionReleaseRequest], env: CpEnv) -> Move:
@@ -334,14 +334,20 @@ def on_release_request(state: Connected, event: Received[PduSessionReleaseReques
     )
 
 
-def on_session_gone(state: AwaitSessionRelease, _event: Received[PduSessionReleaseComplete], _env: CpEnv) -> Move:
+def _without_session(registration: Registration, env: CpEnv, *actions: Action) -> Move:
+    if registration.scope is Scope.ORDINARY:
+        actions += (StartTimer(Timer.LIFETIME, lifetime(registration.scope, env)),)
+    return Move(Attached(registration), actions)
+
+
+def on_session_gone(state: AwaitSessionRelease, _event: Received[PduSessionReleaseComplete], env: CpEnv) -> Move:
     """The session has ended everywhere."""
-    return Move(Attached(state.registration), (state.waiting.stop,))
+    return _without_session(state.registration, env, state.waiting.stop)
 
 
-def on_release_silence(state: AwaitSessionRelease, _event: TimerFired, _env: CpEnv) -> Move:
+def on_release_silence(state: AwaitSessionRelease, _event: TimerFired, env: CpEnv) -> Move:
     """The session is gone whether the UE says so or not (TS 24.501 6.3.3.5)."""
-    return Move(Attached(state.registration))
+    return _without_session(state.registration, env)
 
 
 def on_release_timer(state: AwaitSessionRelease, event: TimerFired, env: CpEnv) -> Move | GoBack:
@@ -351,8 +357,8 @@ def on_release_timer(state: AwaitSessionRelease, event: TimerFired, env: CpEnv) 
     return repeat_or(on_release_silence)(state, event, env)
 
 
-def on_resource_released(state: CpState, _event: Received[SessionResourceReleaseResponse], _env: CpEnv) -> Move:
-    """The RAN has let the bearer go."""
+def on_done(state: Registered, _event: object, _env: CpEnv) -> Move:
+    """What was told to UE or RAN is done there; nothing follows."""
     return stay(state)
 
 
@@ -360,17 +366,12 @@ def on_other_attach(state: Registered, event: Received[AttachRequest], _env: CpE
     """Refuse to use this context for another attach; above all, never a provisioning context for an ordinary one."""
     provisioning = state.scope is Scope.PROVISIONING
     cause = Cause.SCOPE_FORBIDS if provisioning else Cause.MESSAGE_INCOMPATIBLE_WITH_STATE
-    return stay(state, Send(AttachReject(cause)))
+    return stay(state, Send(AttachReject(cause)), Prove(state.step, f"refused another attach: {cause.text}"))
 
 
 def on_configuration_changed(state: Registered, event: ConfigurationChanged, _env: CpEnv) -> Move:
     """Tell the UE."""
     return stay(state, Send(ConfigurationUpdateCommand(event.guti, event.lifetime)))
-
-
-def on_configuration_complete(state: Registered, _event: Received[ConfigurationUpdateComplete], _env: CpEnv) -> Move:
-    """The UE has taken it over."""
-    return stay(state)
 
 
 _REGISTERED = (Attached, AwaitTunnel, AwaitRanSession, Connected, AwaitSessionRelease)
@@ -392,8 +393,8 @@ CP: Table = {
     (AwaitSessionRelease, PduSessionReleaseComplete): on_session_gone,
     (AwaitSessionRelease, TimerFired): on_release_timer,
     **{(state, AttachRequest): on_other_attach for state in _REGISTERED},
-    **{(state, AttachComplete): lambda state, _event, _env: stay(state) for state in _REGISTERED},
-    **{(state, SessionResourceReleaseResponse): on_resource_released for state in _REGISTERED},
+    **{(state, AttachComplete): on_done for state in _REGISTERED},
+    **{(state, SessionResourceReleaseResponse): on_done for state in _REGISTERED},
     **{(state, ConfigurationChanged): on_configuration_changed for state in _REGISTERED},
-    **{(state, ConfigurationUpdateComplete): on_configuration_complete for state in _REGISTERED},
+    **{(state, ConfigurationUpdateComplete): on_done for state in _REGISTERED},
 }

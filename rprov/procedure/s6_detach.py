@@ -41,7 +41,7 @@ from rprov.procedure.events import (
 from rprov.procedure.machine import Move, Table, Waiting, repeat_or, stay, waiting_for
 from rprov.procedure.phases import CpState, Held, Phase, UeState
 from rprov.procedure.purpose import Intent, Step
-from rprov.procedure.registration import Registration
+from rprov.procedure.registration import Registration, lifetime
 from rprov.wire.link import UeContextReleaseCommand, UeContextReleaseComplete, UeContextReleaseRequest
 from rprov.wire.messages import DetachAccept, DetachRequest
 
@@ -110,6 +110,10 @@ def on_radio_lost(state: UeState, event: RadioLost, env: UeEnv) -> Move:
 def on_network_detach(state: UeState, event: Received[DetachRequest], env: UeEnv) -> Move:
     """The network throws us out; it is surely the network that says so."""
     answer = () if event.message.switch_off else (Send(DetachAccept()),)
+    if isinstance(state, AwaitDetachAccept):
+        # Both want the same: the detach has happened, and what was to follow it follows.
+        move = on_detach_accept(state, event, env)
+        return Move(move.state, (*answer, *move.actions))
     return endings.ue_failed(state, event.message.cause, "the network detached the device", env, *answer)
 
 
@@ -245,8 +249,9 @@ def failed(state: CpState, refusal: Refused) -> Action:
 def on_detach_request(state: CpState, event: Received[DetachRequest], env: CpEnv) -> Move:
     """The UE leaves: answer, keep the answer for a while, forget everything else."""
     accept = DetachAccept()
-    answer = () if event.message.switch_off else (Send(accept), Tombstone(accept))
-    ended = (EndStep(Step.DETACH),) if state.scope is Scope.PROVISIONING else ()
+    known = state.phase is Phase.SECURED
+    answer = () if event.message.switch_off else (Send(accept), *((Tombstone(accept),) if known else ()))
+    ended = (EndStep(Step.DETACH),) if known and state.scope is Scope.PROVISIONING else ()
     return release_cp(state, Cause.NORMAL, env, *answer, *ended)
 
 
@@ -269,10 +274,11 @@ def _throw_out(state: CpState, cause: Cause, env: CpEnv) -> Move:
 
 
 def on_lifetime(state: CpState, event: TimerFired, env: CpEnv) -> Move:
-    """The time for provisioning is over."""
+    """The time for provisioning is over, or an ordinary UE has had no session for too long."""
     if event.timer is not Timer.LIFETIME:
         return stay(state)
-    return _throw_out(state, Cause.SCOPE_EXPIRED, env)
+    expired = Cause.SCOPE_EXPIRED if state.scope is Scope.PROVISIONING else Cause.IMPLICITLY_DETACHED
+    return _throw_out(state, expired, env)
 
 
 def on_ue_accepted(state: AwaitUeDetachAccept, _event: object, env: CpEnv) -> Move:
@@ -296,10 +302,12 @@ def _unreachable(state: CpState, env: CpEnv, *actions: Action) -> Move:
         return stay(state)
     if held.registration is None or isinstance(state, AwaitUeDetachAccept):
         return Move(Gone(state.scope), (*_clear(state), *actions, Close()))
-    left = max(0.0, held.registration.expires_at - env.now)
+    left = held.registration.expires_at - env.now
+    if state.scope is Scope.ORDINARY:
+        left = lifetime(state.scope, env)  # the implicit detach timer begins when the connection ends (TS 24.501 5.3.7)
     gone = (CloseTunnel(held.teid),) if held.teid is not None else ()
     stop = tuple(StopTimer(timer) for timer in _CP_TIMERS)
-    return Move(Unreachable(held.registration), (*gone, *actions, *stop, StartTimer(Timer.LIFETIME, left)))
+    return Move(Unreachable(held.registration), (*gone, *actions, *stop, StartTimer(Timer.LIFETIME, max(0.0, left))))
 
 
 def on_implicit_detach(state: Unreachable, _event: TimerFired, _env: CpEnv) -> Move:

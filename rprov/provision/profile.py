@@ -40,7 +40,8 @@ SQN_SLOTS = 32
 
 DEFAULT_ROUTING_INDICATOR = "0"
 
-_MAX_PROFILE = 1 << 19
+_MAX_PROFILE = 31 << 14
+"""Octets of a package: bound, with what the protection adds, it still fits into half a MiB (`bpp.MAX_PACKAGE`)."""
 _MAX_FILE = 1 << 16
 _MAX_NAME = 64
 _MILENAGE = 1

@@ -83,26 +83,41 @@ def _claim(
 ) -> Iterator[tuple[int, int]]:
     """Say whose messages are that were sent before the RAN had given the UE an id.
 
-    Connections come to be in the order in which they were asked for: the first message of a kind is that of the
-    connection that was there first. What is left over was asked in vain, by a device that was under way then.
+    A connection is asked for after the device's last one has ended and before its own first message; of several that
+    fit, the one that was there first. What is left over was asked in vain, by a device that was under way then.
     """
-    begun: dict[tuple[int, UeRadioId], float] = {}
-    for index, positions in enumerate(found):
-        for position in positions:
-            begun.setdefault((index, messages[position].ue_radio_id), messages[position].at)
-    connections = sorted((at, index) for (index, _), at in begun.items())
-    waiting: dict[str, list[tuple[float, int]]] = defaultdict(connections.copy)
+    connections = sorted(
+        connection for index, positions in enumerate(found) for connection in _connections(index, positions, messages)
+    )
+    waiting: dict[str, list[tuple[float, float, int]]] = defaultdict(connections.copy)
     for position in nameless:
         message = messages[position]
         left = waiting[message.name]
         while left and left[0][0] < message.at:
             left.pop(0)
-        if left:
-            yield left.pop(0)[1], position
+        fitting = next((entry for entry in left if entry[1] <= message.at), None)
+        if fitting is not None:
+            left.remove(fitting)
+            yield fitting[2], position
             continue
         under_way = [index for index, device in enumerate(devices) if device.started <= message.at <= device.ended]
         if under_way:
             yield under_way[0], position
+
+
+def _connections(
+    index: int, positions: Sequence[int], messages: Sequence[MessageSeen]
+) -> Iterator[tuple[float, float, int]]:
+    """Give when each radio connection of a device began, and when the one before had ended."""
+    last = float("-inf")
+    known: set[UeRadioId] = set()
+    for position in positions:
+        message = messages[position]
+        if message.ue_radio_id not in known:
+            known.add(message.ue_radio_id)
+            yield message.at, last, index
+        if message.role == "ue" and not message.name.startswith(USER_PACKETS):
+            last = message.at
 
 
 @dataclass(slots=True)

@@ -96,7 +96,7 @@ class Report:
         return bool(self.devices) and all(device.result.ok for device in self.devices)
 
     def as_json(self) -> dict[str, Any]:
-        """The report as `--report json` prints it; the schema stands in `docs/registry.md`."""
+        """The report as `--report json` prints it; keys are only ever added."""
         return {
             "ok": self.ok,
             "devices": [device.as_json() for device in self.devices],

@@ -9,6 +9,7 @@ from doubles.runs import EID, device, ended, items
 from rprov.cli import report_text
 from rprov.cli.report_text import WIDTH, print_report, progress
 from rprov.model.identifiers import UeRadioId
+from rprov.model.report import Proof
 from rprov.trace.report import Report, build_report
 
 
@@ -33,13 +34,11 @@ def test_seven_bands_messages_proofs_and_totals() -> None:
     assert bands[1].endswith("6.0 ms, 1 round trip, 300 octets on the radio")
     assert "    UE  <--- CP      radio  SecurityModeCommand                    10 octets  protected" in lines
     assert "    UE  ---> CP      radio  AttachRequest                          10 octets" in lines
-    assert "    RAN <--- CP      n2     AuthenticationRequest                  30 octets" in lines
+    assert "    RAN <--- CP      n2     DownlinkNasTransport                   30 octets" in lines
     assert "    UE  ---> SM-DP+  es9    initiateAuthentication                700 octets  protected" in lines
     assert "    proved the device is known" in lines
     assert lines[0] == f"EID {EID}"
-    assert (
-        lines[-1] == "1 of 1 device provisioned and attached in 0.20 s, 8 round trips and 8440 octets on the radio link"
-    )
+    assert lines[-1] == "1 of 1 device provisioned and attached in 0.20 s, 8 round trips and 8450 octets on the radio"
 
 
 def test_plain_text_has_no_escapes_and_keeps_its_width() -> None:
@@ -47,6 +46,14 @@ def test_plain_text_has_no_escapes_and_keeps_its_width() -> None:
     assert "\x1b" not in "".join(lines)
     assert max(map(len, lines)) <= WIDTH
     assert all(line.isascii() for line in lines)
+
+
+def test_a_long_proof_goes_on_below_where_it_began() -> None:
+    long = Proof(0.008, "ue", EID, 2, "the device is " + "CN=device,O=somebody with a long name," * 5 + "C=ZZ")
+    lines = printed(build_report([*items(), long], [device()], 0.2))
+    begin = next(index for index, line in enumerate(lines) if line.startswith("    proved the device is CN="))
+    assert lines[begin + 1].startswith(" " * 11 + "name,CN=device")
+    assert max(map(len, lines)) <= WIDTH
 
 
 def test_a_failure_says_where_and_why() -> None:
@@ -79,7 +86,7 @@ def test_a_table_row_is_never_cut() -> None:
 
 def test_a_run_of_nothing_is_said_to_be_one() -> None:
     assert printed(Report((), 0.0)) == [
-        "0 of 0 devices provisioned and attached in 0.00 s, 0 round trips and 0 octets on the radio link"
+        "0 of 0 devices provisioned and attached in 0.00 s, 0 round trips and 0 octets on the radio"
     ]
 
 

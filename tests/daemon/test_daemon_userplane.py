@@ -197,6 +197,7 @@ def test_the_certificate_is_checked(certificate):
                 async with httpcore.AsyncConnectionPool(ssl_context=context, network_backend=backend) as pool:
                     with pytest.raises(httpcore.ConnectError, match="certificate verify failed"):
                         await pool.request("GET", f"https://{name}/")
+                    assert chain.network.connections == 0
             assert server.requests == 0
 
     run(scenario())
@@ -322,6 +323,41 @@ def test_half_closed_connections_and_resets_go_through(certificate):
                 await read_all(stream)
             stream.close()
             await ended.wait()
+
+    run(scenario())
+
+
+def test_a_server_may_close_its_half_first():
+    async def scenario():
+        got = asyncio.get_running_loop().create_future()
+
+        async def serve(reader, writer):
+            writer.write(b"that was all")
+            writer.write_eof()
+            got.set_result(await reader.read())
+            writer.close()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        async with server, Chain(server.sockets[0].getsockname()[1]) as chain:
+            stream = await chain.network.connect(SERVER, 443)
+            assert await read_all(stream) == b"that was all"
+            await stream.write(b"and this comes after")
+            stream.close()
+            assert await got == b"and this comes after"
+
+    run(scenario())
+
+
+def test_who_stops_connecting_leaves_no_connection(certificate):
+    async def scenario():
+        async with HttpsServer(certificate, tls=False) as server, Chain(server.port) as chain:
+            connecting = asyncio.ensure_future(chain.network.connect(SERVER, 443))
+            await asyncio.sleep(0)
+            assert chain.network.connections == 1
+            connecting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await connecting
+            assert chain.network.connections == 0
 
     run(scenario())
 

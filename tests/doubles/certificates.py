@@ -1,18 +1,19 @@
 """EAP-TLS with the certificates of the test PKI, as the two factories that `World` takes.
 
-    World(certificate=cp_side(), ue_certificate=ue_side(pki.expired_device))
+World(certificate=cp_side(), ue_certificate=ue_side(pki.expired_device))
 """
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
+from doubles.pki import Held, shared_pki
+
 from rprov.auth.eap_tls import EapTlsPeerEngines, EapTlsServerEngines
 from rprov.auth.scheme import NetworkScheme, PeerScheme
 from rprov.crypto.tls import TlsCredentials
+from rprov.crypto.x509 import subject_key_id
 from rprov.model.identifiers import Eid, Plmn
-
-from doubles.pki import Held, shared_pki
 
 
 def credentials(held: Held) -> TlsCredentials:
@@ -53,3 +54,7 @@ def ue_side(device: Held | None = None, anchors: Sequence[Held] | None = None) -
         trusted = [held.certificate for held in anchors or (pki.network_ca,)]
         engines = EapTlsPeerEngines(credentials(device or pki.device), trusted)
     return lambda plmn, env: engines.scheme(plmn, env.wall)
+
+
+def key_id(certificate: Any) -> bytes:
+    return subject_key_id(certificate)

@@ -114,7 +114,7 @@ class FakePeerScheme:
             raise Refused(Cause.EAP_FAILED, "no success")
 
 
-def network_side(fails: Cause | None = None, secret: bytes = b"secret") -> Callable[[Eid, Any], NetworkScheme]:
+def cp_side(fails: Cause | None = None, secret: bytes = b"secret") -> Callable[[Eid, Any], NetworkScheme]:
     """A factory for `CpEngines.certificate`."""
     return lambda eid, env: FakeNetworkScheme(eid, env.policy.plmn.serving_network_name, secret, fails)
 

@@ -15,6 +15,8 @@ from functools import partial
 from ipaddress import IPv4Address
 from typing import Any
 
+from doubles.pki import EID, NOW, OTHER_EID, PLMN, seeded
+
 from rprov.auth.aka import FiveGAkaNetworkScheme, FiveGAkaPeerScheme
 from rprov.auth.scheme import NetworkScheme, PeerScheme
 from rprov.auth.usim import Usim, next_sqn
@@ -41,8 +43,6 @@ from rprov.wire.link_asn1 import LinkAsn1
 from rprov.wire.nas_asn1 import NasAsn1
 from rprov.wire.radio import CellInfo, RadioFrame, RrcSetupRequest, decode_radio_frame
 from rprov.wire.radio_asn1 import RadioAsn1
-
-from doubles.pki import EID, NOW, OTHER_EID, PLMN, seeded
 
 IMSI = Imsi("001010000000001")
 OTHER_IMSI = Imsi("001010000000002")
@@ -161,7 +161,9 @@ class World:
             rand=env.entropy(16),
         )
 
-    def add_ue(self, intent: Intent | None = None, imsi: Imsi = IMSI, usim: Usim | None = None, **policy: Any) -> UeNode:
+    def add_ue(
+        self, intent: Intent | None = None, imsi: Imsi = IMSI, usim: Usim | None = None, **policy: Any
+    ) -> UeNode:
         index = len(self.ues)
         card = usim or Usim(K, OPC)
         engines = UeEngines(
@@ -208,6 +210,10 @@ class World:
         """The newest endpoint of a UE in the CP."""
         return self.cps[self.cp_of[max(number for number, index in self.radio_of.items() if index == ue.index)]]
 
+    def cp_ue_by(self, ran: RanEndpoint) -> CpEndpoint:
+        """The CP's endpoint of an endpoint in the RAN."""
+        return self.cps[self.cp_of[int(ran.ran_ue_id)]]
+
     # --- losses -------------------------------------------------------------------------------------------------------
 
     def restart(self, ue: UeNode) -> None:
@@ -241,6 +247,13 @@ class World:
             limit -= 1
             if limit < 0:
                 raise AssertionError("the nodes do not become quiet")
+            for frame in list(self.between(self.flying.popleft())):
+                self.deliver(frame)
+
+    def pump_frames(self, count: int) -> None:
+        """Carry this many frames and no more."""
+        while self.flying and count > 0:
+            count -= 1
             for frame in list(self.between(self.flying.popleft())):
                 self.deliver(frame)
 
@@ -505,3 +518,52 @@ def then_download() -> Intent:
 
 def provisioning(eid: Eid = EID) -> Intent:
     return Intent(Purpose.PROVISIONING, eid, eid=eid)
+
+
+def left_over(world: World, ue: UeNode) -> dict[str, Any]:
+    """Everything that is left of a UE on its three nodes, except tombstones; empty when nothing is."""
+    numbers = [number for number, index in world.radio_of.items() if index == ue.index]
+    cps = [world.cps[world.cp_of[n]] for n in numbers if world.cp_of.get(n) in world.cps]
+    alive = [cp for cp in cps if type(cp.nas.machine.state).__name__ != "Gone"]
+    contexts = (ue.endpoint.nas, *(cp.nas for cp in cps))
+    found = {
+        "keys": [c for n in contexts for c in (n.current, n.beside, n.partial, *n.derived) if c is not None],
+        "cp": [type(cp.nas.machine.state).__name__ for cp in alive],
+        "ran": [type(world.rans[n].machine.state).__name__ for n in numbers if n in world.rans],
+        "registrations": [cp.cp_ue_id for cp in cps if cp.cp_ue_id in world.registered.values()],
+        "tunnels": [held.teid for cp in cps if (held := cp.nas.machine.state.held).teid in world.tunnels],
+        "ran bearers": [bearer for n, bearer in world.ran_bearers if n in numbers],
+        "ue bearers": list(ue.bearers),
+        "network": [ue.network] if ue.network else [],
+        "connection": [ue.endpoint.ue_radio_id] if ue.endpoint.ue_radio_id else [],
+    }
+    if len(world.ues) == 1:
+        found |= {"all tunnels": list(world.tunnels), "gutis": list(world.gutis)}
+    return {what: values for what, values in found.items() if values}
+
+
+def plain_nas(world: World, up: bool) -> list[Any]:
+    """Every NAS message that crossed the radio without protection in one direction, for everybody to read."""
+    found = []
+    for frame in world.log:
+        if frame.link == "radio" and frame.up is up and (message := read_plain(world, frame)) is not None:
+            found.append(message)
+    return found
+
+
+def read_plain(world: World, frame: InFlight) -> Any:
+    """The NAS message that a stranger reads from a frame of the radio; `None` where there is none to be read."""
+    try:
+        payload = decode_radio_frame(frame.octets).payload
+        # SN (2) | kind 1 | plain header 0 | message | MAC-I of zeros (4)
+        if frame.octets[:4] == bytes(4) or payload[2:4] != b"\1\0" or payload[-4:] != bytes(4):
+            return None
+        return world.nas.decode(payload[4:-4])
+    except DecodeError:
+        return None
+
+
+def rewrite_plain(world: World, frame: InFlight, message: Any) -> InFlight:
+    """The same frame with another unprotected NAS message in it, as a stranger on the radio would make it."""
+    octets = frame.octets[:6] + b"\1\0" + world.nas.encode(message) + bytes(4)
+    return replace(frame, octets=octets)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import get_args
 
 import pytest
+from doubles.pki import EID, NOW, seeded
 
 from rprov.causes import Cause
 from rprov.errors import Misuse, Refused
@@ -32,8 +33,6 @@ from rprov.procedure.purpose import Purpose, Step
 from rprov.procedure.ran import ACCESS, RAN
 from rprov.procedure.ue import UE
 from rprov.wire.messages import AttachComplete, NasMessage, Status
-
-from doubles.pki import EID, NOW, seeded
 
 ENV = Env(0.0, NOW, seeded(), None, None)
 LOOK = act.LookUpDevice(EID)
@@ -155,7 +154,7 @@ def test_a_state_that_listens_to_no_timer_drops_it():
 def test_a_guarded_message_is_sent_five_times_and_given_up_at_the_fifth_expiry():
     waiting = Waiting(Timer.T3510, 1.0, act.Send(AttachComplete()))
     toy = machine(table={(Here, TimerFired): repeat_or(move_to(There())), (Here, ev.LinkLost): move_to(Here())})
-    sent = [action for action in toy.enter(Move(Here(waiting=waiting), waiting.start()))]
+    sent = list(toy.enter(Move(Here(waiting=waiting), waiting.start())))
     actions = sent
     for _ in range(MAX_SENT - 1):
         assert toy.state.step is Step.ATTACH_REQUEST

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from doubles import es10_calls
 from doubles.pki import EID, NOW, OTHER_EID, SMDP_FQDN, Pki, seeded, shared_pki
 from doubles.rsp import CONTENTS, OTHER_CONTENTS, make_card
 from doubles.rsp_bench import TRANSACTION, Bench, data, metadata_of
@@ -17,7 +18,6 @@ from rprov.model.identifiers import Iccid, luhn_check_digit
 from rprov.provision.euicc.es10 import NO_FUNCTION, NOT_DECODABLE, NOT_NOW, Euicc
 from rprov.provision.euicc.state import MAX_NOTIFICATIONS, MAX_PROFILES, CardState
 from rprov.provision.profile import build_profile
-from rprov.provision.sgp22 import es10_calls
 from rprov.provision.sgp22.bpp import MAX_PACKAGE, cut
 from rprov.provision.sgp22.codes import AuthenticateError, BppCommand, BppError, CancelError, PrepareError
 from rprov.provision.sgp22.info import EuiccInfo1, EuiccInfo2

@@ -263,3 +263,87 @@ def test_a_damaged_package_is_read_or_refused(data: st.DataObject) -> None:
     except DecodeError:
         return
     assert isinstance(parsed, ProfileContents)
+
+
+# --- the published grammar, as another project compiled it -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [CONTENTS, replace(CONTENTS, suci_key=None, routing_indicator="0", sqn_array=tuple(range(SQN_SLOTS)))],
+    ids=["with SUCI key", "plain"],
+)
+def test_every_element_is_one_of_the_published_grammar(profile: ProfileContents) -> None:
+    grammar = pytest.importorskip("pycrate_asn1dir.eUICCPP_IFTv3", reason="pycrate (extra bench) is not installed")
+    element = grammar.PEDefinitions.ProfileElement
+    names = []
+    for item in Reader(build_profile(profile), "x").rest():
+        element.from_der(item.raw)
+        assert element.to_der() == item.raw
+        names.append(element.get_val()[0])
+    expected = ["header", "mf", "pukCodes", "pinCodes", "usim", "pinCodes", "akaParameter", "df-5gs", "end"]
+    assert names == [name for name in expected if profile.suci_key is not None or name != "df-5gs"]
+
+
+def test_a_profile_written_with_the_published_grammar_is_read() -> None:
+    grammar = pytest.importorskip("pycrate_asn1dir.eUICCPP_IFTv3", reason="pycrate (extra bench) is not installed")
+    element = grammar.PEDefinitions.ProfileElement
+
+    def encoded(name: str, value: dict[str, Any]) -> bytes:
+        element.set_val((name, value))
+        octets_of_element: bytes = element.to_der()
+        return octets_of_element
+
+    front = {"mandated": 0, "identification": 7}
+    package = b"".join(
+        (
+            encoded(
+                "header",
+                {
+                    "major-version": 3,
+                    "minor-version": 2,
+                    "profileType": "by others",
+                    "iccid": CONTENTS.iccid.plain_octets,
+                    "eUICC-Mandatory-services": {"usim": 0, "milenage": 0},
+                    "eUICC-Mandatory-GFSTEList": [(2, 23, 143, 1, 2, 4)],
+                },
+            ),
+            encoded(
+                "usim",
+                {
+                    "usim-header": front,
+                    "templateID": (2, 23, 143, 1, 2, 4),
+                    "adf-usim": [("fileDescriptor", {"fileID": b"\x7f\xd0"})],
+                    "ef-imsi": [("fillFileContent", octets("0809101010325406")), ("fillFileContent", b"\x36")],
+                    "ef-arr": [("fillFileOffset", 3)],
+                    "ef-ust": [("doNotCreate", 0)],
+                    "ef-spn": [],
+                    "ef-est": [],
+                    "ef-acc": [],
+                    "ef-ecc": [],
+                },
+            ),
+            encoded(
+                "akaParameter",
+                {
+                    "aka-header": front,
+                    "algoConfiguration": (
+                        "algoParameter",
+                        {"algorithmID": 1, "algorithmOptions": b"\1", "key": b"k" * 16, "opc": b"o" * 16},
+                    ),
+                    "sqnInit": [number.to_bytes(6, "big") for number in range(SQN_SLOTS)],
+                },
+            ),
+            encoded("end", {"end-header": front}),
+        )
+    )
+    assert parse_profile(package) == ProfileContents(
+        CONTENTS.iccid,
+        CONTENTS.imsi,
+        Plmn("001", "01"),
+        Secret(b"k" * 16),
+        Secret(b"o" * 16),
+        "by others",
+        "",
+        sqn_array=tuple(range(SQN_SLOTS)),
+    )

@@ -1,6 +1,7 @@
 """Two stacks talk over a network that loses, repeats, reorders and breaks packets; what arrives is what was sent."""
 
 import heapq
+import itertools
 import random
 
 import pytest
@@ -154,7 +155,8 @@ def exchange(network, client, server, up, down):
 def test_whatever_the_network_does_each_side_gets_what_the_other_sent(seed):
     rng = random.Random(seed)
     sizes = (500, 5000, 50_000, 131_072)
-    limits = TcpLimits(send_octets=rng.choice(sizes), receive_octets=rng.choice(sizes))
+    # With TIME_WAIT as short as it is by default a FIN whose ACKs were all lost may meet a side that has forgotten.
+    limits = TcpLimits(send_octets=rng.choice(sizes), receive_octets=rng.choice(sizes), time_wait=120.0)
     mtus = (576, 1400, 9000)
     network = Network(seed, limits=limits, mtu=rng.choice(mtus), server_mtu=rng.choice(mtus))
     network.tamper = rude(rng, loss=rng.random() / 10, duplicates=0.05, disorder=0.2, corruption=0.03)
@@ -211,6 +213,20 @@ def test_one_lost_segment_is_sent_again_without_waiting_for_the_timer():
     network.run(lambda: got.extend(server.read(65536)) or len(got) == len(data))
     assert bytes(got) == data
     assert network.now - start < 0.1  # the timer would have taken at least 0.2 s
+
+
+def test_after_a_time_out_one_segment_goes_first():
+    network = Network()
+    client, _ = network.open()
+    network.tamper = lambda packet: []
+    client.write(bytes(13_600), network.now)
+    network.move()
+    sent = len(network.log)
+    assert [len(segment.payload) for _, _, segment in network.log[-10:]] == [1360] * 10
+    network.run(lambda: len(network.log) > sent + 2)
+    again = network.log[sent:]
+    assert [later - earlier for (earlier, *_), (later, *_) in itertools.pairwise(again)] == pytest.approx([0.4, 0.8])
+    assert {segment.sequence for _, _, segment in again} == {client._sender.una & 0xFFFFFFFF}
 
 
 def test_refused_connections_end_at_once():
@@ -341,6 +357,25 @@ def test_a_reset_that_was_guessed_only_gets_a_challenge():
     assert client.state is State.ESTABLISHED
     network.ue.receive(forge.write(ours, 0, Flag.RST, 0), network.now)
     assert client.failure is Failure.RESET
+
+
+def test_a_repeated_fin_begins_time_wait_again():
+    network = Network()
+    client, server = network.open()
+    client.shutdown(network.now)
+    network.run(lambda: server.ended)
+    server.close(network.now)
+    network.run(lambda: client.state is State.TIME_WAIT)
+    network.ue.output()
+    fin = writer_of(client).write(client._incoming.next - 1, client._sender.una, Flag.FIN | Flag.ACK, 1000)
+    for _ in range(5):
+        network.now += 0.9
+        network.ue.poll(network.now)
+        network.ue.receive(fin, network.now)
+        assert [decode_segment(packet).flags for packet in network.ue.output()] == [Flag.ACK]
+    network.now += 1.1
+    network.ue.poll(network.now)
+    assert client.state is State.CLOSED
 
 
 def test_a_reset_for_a_late_segment_does_not_spoil_what_ended_well():

@@ -17,14 +17,6 @@ Body = dict[str, Any]
 """A JSON object. Any: it is whatever the other side wrote, until a reader below has looked at it."""
 
 PATH = "/gsma/rsp2/es9plus/"
-PROTOCOL = "gsma/rsp/v2.2.2"
-REQUEST_HEADERS = {
-    "Content-Type": "application/json",
-    "User-Agent": "gsma-rsp-lpad",
-    "X-Admin-Protocol": PROTOCOL,
-}
-ANSWER_HEADERS = {"Content-Type": "application/json", "X-Admin-Protocol": PROTOCOL}
-
 MAX_BODY = 1 << 20
 """Octets of a body: a bound package of half a MiB in base64, with room to spare."""
 

@@ -4,7 +4,6 @@ Each is a generator that yields `CardCommand`s; its value is what the card told.
 """
 
 from collections.abc import Generator
-from enum import IntEnum
 from typing import Any, NoReturn, TypeVar
 
 from rprov.causes import Cause
@@ -154,11 +153,7 @@ def _switch(tag: int, name: str, target: bytes) -> Steps[None]:
     reader = open_tlv(answer, tag, f"answer to {name}")
     result = read_integer(reader.take(0x80).value, name, 127)
     if result != StateChange.OK:
-        fail(f"the card refused {name}: {_meaning(StateChange, result)}")
-
-
-def _meaning(kind: type[IntEnum], number: int) -> str:
-    return meaning(kind, number)
+        fail(f"the card refused {name}: {meaning(StateChange, result)}")
 
 
 def enable(iccid: Iccid) -> Steps[None]:

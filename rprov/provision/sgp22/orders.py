@@ -27,8 +27,8 @@ class OrderState(Enum):
 class DownloadOrder:
     """One profile for one card: only the eUICC with this EID gets it. An empty matchingId: found by the EID alone.
 
-    `profile` is the unprotected package. `downloads` counts deliveries without an installation since the order was
-    released, `wrong_codes` refused confirmation codes.
+    `profile` is the unprotected package. `downloads` counts deliveries and `wrong_codes` refused confirmation codes
+    since the operator released the order; only the operator sets them back.
     """
 
     matching_id: str

@@ -1,4 +1,4 @@
-"""ES10 functions called straight, for whoever holds a card and needs no dialogue: command lines, the USIM's owner.
+"""ES10 functions called straight: for tests that hold a card and need no dialogue.
 
 `execute` is a card: it takes a command's octets and gives the answer's, two status octets last.
 """
