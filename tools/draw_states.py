@@ -105,7 +105,7 @@ class Reader:
         self.names: Mapping[str, Any] = {**function.__globals__, **variables.nonlocals}
         self.tree = definition(function)
         self.assigned: dict[str, list[ast.expr]] = defaultdict(list)
-        for node in ast.walk(tree):
+        for node in ast.walk(self.tree):
             if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
                 self.assigned[node.targets[0].id].append(node.value)
             elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:

@@ -34,6 +34,7 @@ class Node:
 
 
 def credentials(files: CredentialFiles) -> TlsCredentials:
+    """Read a certificate chain and its key, and insist that they belong together; raises `ConfigError`."""
     chain, key = load_chain(files.chain), load_key(files.key)
     check_pair(chain, key, files.key)
     return TlsCredentials(chain, key)
