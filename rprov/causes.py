@@ -41,6 +41,7 @@ class Cause(IntEnum):
     WRONG_CERTIFICATE_ROLE = 165
     CERTIFICATE_INVALID = 166
     CERTIFICATE_REVOKED = 167
+    REVOCATION_UNKNOWN = 168
     # certificates of the network, as the device sees them
     NETWORK_ANCHOR_UNKNOWN = 170
     NETWORK_NAME_MISMATCH = 171
@@ -64,6 +65,8 @@ class Cause(IntEnum):
     SUPERSEDED = 196
     PEER_SILENT = 197
     PROVISIONING_FAILED = 198
+    # inside one node, never on the wire
+    DEVICE_FAILURE = 199
     # normal endings
     NORMAL = 0
 
@@ -104,6 +107,7 @@ _TEXT: dict[Cause, str] = {
     Cause.WRONG_CERTIFICATE_ROLE: "the certificate has the wrong role",
     Cause.CERTIFICATE_INVALID: "a certificate of the device is not valid",
     Cause.CERTIFICATE_REVOKED: "a certificate of the device is revoked",
+    Cause.REVOCATION_UNKNOWN: "the network cannot tell whether the device's certificate is revoked",
     Cause.NETWORK_ANCHOR_UNKNOWN: "the network's certificate does not lead to an anchor that the device trusts",
     Cause.NETWORK_NAME_MISMATCH: "the network's certificate names another network than the one announced",
     Cause.NETWORK_ROLE_FORBIDDEN: "the network's certificate has a role that no network may have",
@@ -124,4 +128,5 @@ _TEXT: dict[Cause, str] = {
     Cause.SUPERSEDED: "the device attached again; its older context ended",
     Cause.PEER_SILENT: "the other side did not answer in time",
     Cause.PROVISIONING_FAILED: "the profile could not be downloaded",
+    Cause.DEVICE_FAILURE: "something inside the device failed",
 }

@@ -289,7 +289,7 @@ WRONG: list[tuple[str, str, str]] = [
         "eid: 89049032123451234512345678901234\n",
         "ue.yaml:7: eid: EID 89049032123451234512345678901234 has wrong check digits",
     ),
-    ("ue", "plan: detach\n", 'ue.yaml:7: plan: unknown plan "detach" (expected one of provision, attach)'),
+    ("ue", "plan: detach\n", 'ue.yaml:7: plan: unknown plan "detach" (expected one of provision, attach, download)'),
     (
         "ue",
         "!" + UE.replace("{chain: device.pem, key: device.key}", "{chain: device.pem}"),

@@ -21,9 +21,8 @@ from rprov.auth.scheme import (
     Refusal,
     Resynchronise,
 )
-from rprov.auth.usim import AkaMacFailure, AkaSuccess, AkaSynchFailure, UsimAka, sqn_of_auts
+from rprov.auth.usim import AkaMacFailure, AkaSuccess, AkaSynchFailure, UmtsVector, UsimAka, sqn_of_auts
 from rprov.causes import Cause
-from rprov.crypto.bits import xor
 from rprov.crypto.hierarchy import KAusf, hres_star, k_ausf_5g_aka, k_seaf, res_star
 from rprov.crypto.milenage import AkaFunctions, Milenage
 from rprov.errors import Misuse, Refused
@@ -41,7 +40,7 @@ from rprov.wire.messages import (
 AMF_5G = b"\x80\x00"
 """AMF with the separation bit set, as every vector of 5G AKA has it (TS 33.501 6.1.3.2.0 step 1)."""
 
-_REFUSALS = (
+REFUSALS = (
     Cause.MAC_FAILURE,
     Cause.NON_5G_AUTHENTICATION,
     Cause.NGKSI_IN_USE,
@@ -49,8 +48,6 @@ _REFUSALS = (
     Cause.INVALID_MANDATORY_INFORMATION,
 )
 """What a UE may have against a challenge, besides its SQN (TS 24.501 5.4.1.3.7)."""
-
-_SEPARATION_BIT = 0x80  # TS 33.102 annex H: bit 0 of AMF, the most significant
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,38 +78,62 @@ class AkaVector:
     @classmethod
     def make_with(cls, functions: AkaFunctions, sqn: int, amf: bytes, network: str, rand: bytes) -> "AkaVector":
         """Make the vector of a RAND with any authentication functions."""
-        if not 0 <= sqn < 1 << 48:
-            raise Misuse("SQN has 48 bits")
-        keys = functions.f2345(rand)
-        sqn_octets = sqn.to_bytes(6)
-        sqn_xor_ak = xor(sqn_octets, keys.ak)
-        # TS 33.102 6.3.2: AUTN = SQN xor AK | AMF | MAC-A
-        autn = sqn_xor_ak + amf + functions.f1(rand, sqn_octets, amf)
-        xres_star = res_star(keys.ck, keys.ik, network, rand, keys.res)
+        umts = UmtsVector.make(functions, sqn, amf, rand)
+        xres_star = res_star(umts.ck, umts.ik, network, rand, umts.xres)
         return cls(
             rand,
-            autn,
+            umts.autn,
             xres_star,
             hres_star(rand, xres_star),
-            k_ausf_5g_aka(keys.ck, keys.ik, network, sqn_xor_ak),
+            k_ausf_5g_aka(umts.ck, umts.ik, network, umts.sqn_xor_ak),
         )
+
+
+def check_separation_bit(amf: bytes) -> None:
+    """Insist on an AMF of ours that is of 5G (TS 33.501 6.1.3.1, 6.1.3.2); raises `Misuse`."""
+    if len(amf) != 2 or not is_of_5g(amf):
+        raise Misuse("AMF has 2 octets and, in 5G, its separation bit set")
+
+
+def is_of_5g(amf: bytes) -> bool:
+    """Say whether the separation bit of an AMF is set (TS 33.102 annex H: bit 0, the most significant)."""
+    return bool(amf[0] & 0x80)
+
+
+def _functions(k: Secret | None, opc: Secret | None, functions: AkaFunctions | None) -> AkaFunctions:
+    if functions is not None and k is None and opc is None:
+        return functions
+    if functions is None and k is not None and opc is not None:
+        return Milenage(k, opc)
+    raise Misuse("a subscriber's key comes as K and OPc of MILENAGE, or inside other functions")
 
 
 class FiveGAkaNetworkScheme:
     """The network's end of one run; a `NetworkScheme`.
 
     `sqn` is a fresh SQN reserved for this run, `rand` 16 fresh random octets, `network` the serving network name.
-    Raises `Misuse` for an AMF whose separation bit is not set.
+    The subscriber's key comes as K and OPc of MILENAGE, or inside any `functions`. Raises `Misuse` for an AMF whose
+    separation bit is not set.
     """
 
     __slots__ = ("_awaits", "_functions", "_network", "_supi", "_vector")
 
-    def __init__(self, *, supi: Supi, k: Secret, opc: Secret, amf: bytes, sqn: int, network: str, rand: bytes) -> None:
-        if len(amf) != 2 or not amf[0] & _SEPARATION_BIT:
-            raise Misuse("AMF has 2 octets and, for 5G AKA, its separation bit set")
+    def __init__(
+        self,
+        *,
+        supi: Supi,
+        amf: bytes,
+        sqn: int,
+        network: str,
+        rand: bytes,
+        k: Secret | None = None,
+        opc: Secret | None = None,
+        functions: AkaFunctions | None = None,
+    ) -> None:
+        check_separation_bit(amf)
         self._supi = supi
         self._network = network
-        self._functions: AkaFunctions = Milenage(k, opc)
+        self._functions = _functions(k, opc, functions)
         self._vector = AkaVector.make_with(self._functions, sqn, amf, network, rand)
         self._awaits = False
 
@@ -143,7 +164,7 @@ class FiveGAkaNetworkScheme:
     def on_failure(self, message: AuthenticationFailure) -> NetworkOutcome:
         """Resynchronise where AUTS proves that the USIM wants it; else the run has failed (TS 33.501 6.1.3.3)."""
         self._end()
-        if message.cause in _REFUSALS:
+        if message.cause in REFUSALS:
             return Failed(message.cause, None, "the UE refused the challenge")
         if message.cause is not Cause.SYNCH_FAILURE:
             detail = f"the UE refused the challenge for another reason: {message.cause.text}"
@@ -201,7 +222,7 @@ class FiveGAkaPeerScheme:
             case AkaSuccess() as success:
                 # "the ME accessing 5G shall check during authentication that the 'separation bit' in the AMF field of
                 # AUTN is set to 1" (TS 33.501 6.1.3.2.0); after MAC-A, which tells a changed AMF from an honest one
-                if not autn[6] & _SEPARATION_BIT:
+                if not is_of_5g(autn[6:8]):
                     return _refusal(Cause.NON_5G_AUTHENTICATION, "the separation bit of AMF is not set")
                 return self._answer(rand, success)
 

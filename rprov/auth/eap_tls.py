@@ -4,9 +4,8 @@
 scheme per UE. K_AUSF is the first half of EMSK (TS 33.501 B.2.1.1); MSK, EMSK and K_AUSF stay in here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from itertools import pairwise
 
 from cryptography import x509
 
@@ -17,7 +16,8 @@ from rprov.auth.scheme import Answer, Authenticated, Challenge, Failed, NetworkO
 from rprov.causes import Cause
 from rprov.crypto.hierarchy import k_ausf_from_emsk, k_seaf
 from rprov.crypto.tls import Side, TlsContext, TlsCredentials
-from rprov.crypto.x509 import NO_TABLE, Role, check_chain, describe, eid_of, subject_key_id
+from rprov.crypto.x509 import NO_TABLE, Role, check_chain, describe, eid_of
+from rprov.crypto.x509_crl import NO_REVOCATIONS, CertificateId, Revocations, path_ids
 from rprov.crypto.x509_network import check_network
 from rprov.errors import Misuse, Refused
 from rprov.model.identifiers import Eid, EidHint, Plmn
@@ -50,9 +50,9 @@ class EapTlsServerEngines:
         eum_table: Mapping[bytes, tuple[str, ...]] = NO_TABLE,
         roles: frozenset[Role] = DEVICE_ROLES,
         fragment: int = PACKET_SIZE,
-        revoked: frozenset[tuple[bytes, int]] = frozenset(),
+        revoked: Revocations = NO_REVOCATIONS,
     ) -> None:
-        """Take `anchors` (CIs), `roles` that a device's certificate may have, `revoked` (issuer's key id, serial)."""
+        """Take `anchors` (CIs), `roles` that a device's certificate may have, `revoked` as the CRLs say now."""
         if not roles or not roles <= DEVICE_ROLES:
             raise Misuse("a device authenticates with a DEVICE or an EUICC certificate")
         self._context = TlsContext(Side.SERVER, credentials, anchors)
@@ -60,40 +60,60 @@ class EapTlsServerEngines:
         self._eum_table = dict(eum_table)
         self._roles = roles
         self._fragment = _packet_size(fragment)
-        self._revoked = revoked
+        self.revoked = revoked
+        """May be exchanged at any time; the next certificate is judged by the new one."""
 
     def scheme(self, claimed: Eid | EidHint, network: str, wall: datetime) -> "EapTlsNetworkScheme":
         """Begin with one UE: the EID it claims (or hints at), the serving network's name, the time now."""
+        path: list[x509.Certificate] = []
+        return EapTlsNetworkScheme(self._server(claimed, wall, path), network, lambda: path_ids(path))
+
+    def server(self, claimed: Eid | None, wall: datetime, identifier: int, packet_size: int) -> EapServer:
+        """Begin with a peer behind RADIUS: the EID that it claims, if it does, and its bound on EAP packets."""
+        return self._server(claimed, wall, [], identifier, packet_size)
+
+    def _server(
+        self,
+        claimed: Eid | EidHint | None,
+        wall: datetime,
+        path: list[x509.Certificate],
+        identifier: int = 1,
+        packet_size: int = LARGEST_PACKET,
+    ) -> EapServer:
+        """`path` takes the certificates that were judged good."""
 
         def judge(leaf: x509.Certificate, intermediates: Sequence[x509.Certificate]) -> None:
-            self._judge(leaf, intermediates, claimed, wall)
+            path[:] = self._judge(leaf, intermediates, claimed, wall)
 
-        method = TlsServerMethod(self._context.engine(judge), self._fragment)
-        return EapTlsNetworkScheme(EapServer(method), network)
+        fragment = _packet_size(min(self._fragment, packet_size))
+        return EapServer(TlsServerMethod(self._context.engine(judge), fragment), identifier)
 
     def _judge(
         self,
         leaf: x509.Certificate,
         intermediates: Sequence[x509.Certificate],
-        claimed: Eid | EidHint,
+        claimed: Eid | EidHint | None,
         wall: datetime,
-    ) -> None:
+    ) -> tuple[x509.Certificate, ...]:
         path = check_chain(leaf, intermediates, self._anchors, self._roles, wall, self._eum_table)
-        for certificate, issuer in pairwise(path):
-            if self._revoked and (subject_key_id(issuer), certificate.serial_number) in self._revoked:
-                raise Refused(Cause.CERTIFICATE_REVOKED, describe(certificate))
+        self.revoked.check(path, wall)
         # TS 33.501 B.2.1.1 step 15: the certificate must belong to the identity that was claimed
         eid = eid_of(leaf)
+        if claimed is None:
+            return path  # an anonymous identity (RFC 9190 2.1.8): the certificate alone says who it is
         if not (claimed.covers(eid) if isinstance(claimed, EidHint) else eid == claimed):
             raise Refused(Cause.EID_MISMATCH, f"the certificate is of {eid}, not of {claimed}")
+        return path
 
 
 class EapTlsNetworkScheme:
     """The CP-AU's side of one authentication."""
 
-    def __init__(self, server: EapServer, network: str) -> None:
+    def __init__(self, server: EapServer, network: str, path: Callable[[], frozenset[CertificateId]]) -> None:
+        """Take what names the certificates of the path that was judged good, once there is one."""
         self._server = server
         self._network = network
+        self._path = path
         self._eid: Eid | None = None
 
     def begin(self) -> NetworkOutcome:
@@ -124,7 +144,7 @@ class EapTlsNetworkScheme:
                 return Challenge(Eap(packet))
             case PeerKnown(certificate=certificate):
                 self._eid = eid_of(certificate)
-                return PeerProved(self._eid, describe(certificate))
+                return PeerProved(self._eid, describe(certificate), self._path())
             case Succeeded(packet=packet, emsk=emsk):
                 if self._eid is None:
                     raise Misuse("success without a certificate")

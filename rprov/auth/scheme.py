@@ -16,6 +16,7 @@ from typing import Protocol
 
 from rprov.causes import Cause
 from rprov.crypto.hierarchy import KAusf, KSeaf
+from rprov.crypto.x509_crl import CertificateId
 from rprov.model.identifiers import Eid, Supi
 from rprov.wire.messages import (
     AkaChallenge,
@@ -40,6 +41,8 @@ class PeerProved:
     eid: Eid
     certificate: str
     """What an audit needs: subject and serial number of the certificate, as text."""
+    path: frozenset[CertificateId] = frozenset()
+    """Every certificate that vouches for it, and could be revoked later."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
-"""The USIM of 5G AKA in software: its functions, its sequence numbers, and the Protocol by which a UE asks it.
+"""AKA of UMTS, which all ways of 5G build on: the USIM in software with its Protocol, and the home network's vector.
 
-Owns the check of AUTN and the array of sequence numbers (TS 33.102 6.3.3, Annex C). Refuses to know networks and
+Owns AUTN on both sides and the USIM's array of sequence numbers (TS 33.102 6.3, Annex C). Refuses to know networks and
 messages. The array is a value, so that a card's store can keep it.
 """
 
@@ -60,9 +60,12 @@ class UsimAka(Protocol):
 
 
 class Usim:
-    """A USIM with MILENAGE, or with other functions where they are given."""
+    """A USIM with MILENAGE, or with other functions where they are given.
 
-    __slots__ = ("_functions", "_sqn_array")
+    `age_limit` is L of TS 33.102 C.2.2: how far SEQ may lie behind the highest accepted; `None`: as far as it likes.
+    """
+
+    __slots__ = ("_age_limit", "_functions", "_sqn_array")
 
     def __init__(
         self,
@@ -70,11 +73,16 @@ class Usim:
         opc: Secret,
         sqn_array: tuple[int, ...] = FRESH_ARRAY,
         functions: AkaFunctions | None = None,
+        *,
+        age_limit: int | None = None,
     ) -> None:
         if len(sqn_array) != ARRAY_SIZE or not all(0 <= seq <= _MAX_SQN >> IND_BITS for seq in sqn_array):
             raise Misuse(f"a USIM keeps {ARRAY_SIZE} sequence numbers of 43 bits")
+        if age_limit is not None and age_limit < 1:
+            raise Misuse("the age limit of sequence numbers is at least 1")
         self._functions = functions or Milenage(k, opc)
         self._sqn_array = sqn_array
+        self._age_limit = age_limit
 
     @property
     def sqn_array(self) -> tuple[int, ...]:
@@ -103,7 +111,11 @@ class Usim:
     def _take(self, sqn: int) -> bool:
         """Take SQN down and say so, unless it is out of range (TS 33.102 C.2.1, C.2.2)."""
         seq, ind = sqn >> IND_BITS, sqn & (ARRAY_SIZE - 1)
-        if seq - max(self._sqn_array) > DELTA or seq <= self._sqn_array[ind]:
+        seq_ms = max(self._sqn_array)
+        if seq - seq_ms > DELTA or seq <= self._sqn_array[ind]:
+            return False
+        # TS 33.102 C.2.2: SEQ_MS - SEQ >= L is too old, so that a vector kept for long is of no use to a thief
+        if self._age_limit is not None and seq_ms - seq >= self._age_limit:
             return False
         self._sqn_array = (*self._sqn_array[:ind], seq, *self._sqn_array[ind + 1 :])
         return True
@@ -111,6 +123,35 @@ class Usim:
     def _auts(self, rand: bytes) -> bytes:
         sqn_ms = self.sqn_ms.to_bytes(6)
         return xor(sqn_ms, self._functions.f5_star(rand)) + self._functions.f1_star(rand, sqn_ms, _DUMMY_AMF)
+
+
+@dataclass(frozen=True, slots=True)
+class UmtsVector:
+    """What a home network makes of one RAND: AUTN has 16 octets, XRES 4 to 16, CK and IK 16, SQN xor AK 6."""
+
+    rand: bytes
+    autn: bytes
+    xres: bytes = field(repr=False)
+    ck: bytes = field(repr=False)
+    ik: bytes = field(repr=False)
+    sqn_xor_ak: bytes = field(repr=False)
+
+    @classmethod
+    def make(cls, functions: AkaFunctions, sqn: int, amf: bytes, rand: bytes) -> "UmtsVector":
+        """Make the vector of a RAND, 16 octets, with an SQN of 48 bits (TS 33.102 6.3.2).
+
+        Raises `Misuse` for functions whose lengths 5G cannot carry: TUAK knows longer ones.
+        """
+        if not 0 <= sqn <= _MAX_SQN:
+            raise Misuse("SQN has 48 bits")
+        keys = functions.f2345(rand)
+        sqn_octets = sqn.to_bytes(6)
+        sqn_xor_ak = xor(sqn_octets, keys.ak)
+        # TS 33.102 6.3.2: AUTN = SQN xor AK | AMF | MAC-A
+        autn = sqn_xor_ak + amf + functions.f1(rand, sqn_octets, amf)
+        if len(autn) != 16 or not 4 <= len(keys.res) <= 16 or len(keys.ck) != 16 or len(keys.ik) != 16:
+            raise Misuse("5G carries a MAC of 8 octets, RES of 4 to 16, and CK and IK of 16")
+        return cls(rand, autn, keys.res, keys.ck, keys.ik, sqn_xor_ak)
 
 
 def sqn_of_auts(functions: AkaFunctions, rand: bytes, auts: bytes) -> int:

@@ -12,7 +12,7 @@ from rprov.config import load_cp, load_ran, load_smdp, load_ue
 from rprov.daemon.cp import CpDaemon
 from rprov.daemon.ran import RanDaemon
 from rprov.daemon.smdp import SmdpDaemon
-from rprov.daemon.ue import UeDaemon
+from rprov.daemon.ue import UeDaemon, sentence
 from rprov.model.numbers import ExitCode
 from rprov.model.report import Recorder
 from rprov.model.sections import LogSettings
@@ -123,16 +123,15 @@ async def _ue(settings: UeSettings, recorder: Recorder, stay: bool, plan: str | 
     try:
         await daemon.start(intent)
         ended = await daemon.outcome()
-        if not ended.ok:
-            detail = f" ({ended.detail})" if ended.detail else ""
-            click.echo(f"rprov: {settings.name}: {ended.cause.text}{detail}", err=True)
-            return ExitCode.FAILED
         line = f"ue ready attached {daemon.summary}"
-        if stay:
-            await serve(node, lambda: line, lambda: daemon.detach(DRAIN_SECONDS))
-        else:
+        if ended.ok and stay and not await serve(node, lambda: line, lambda: daemon.detach(DRAIN_SECONDS), daemon.left):
+            ended = await daemon.left()
+        elif ended.ok and not stay:
             click.echo(line)
             await daemon.detach(DRAIN_SECONDS)
+        if not ended.ok:
+            click.echo(f"rprov: {settings.name}: {sentence(ended)}", err=True)
+            return ExitCode.FAILED
     finally:
         await node.close()
     return ExitCode.DONE

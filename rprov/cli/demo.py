@@ -13,21 +13,23 @@ from typing import cast
 import click
 
 from rprov.cli.demo_files import PLMN, DemoFiles
+from rprov.cli.order import concealment
 from rprov.cli.report_text import print_report, progress
 from rprov.cli.running import chosen_log, recording, run
 from rprov.cli.words import DIRECTORY
 from rprov.daemon.cp import CpDaemon
 from rprov.daemon.ran import RanDaemon
 from rprov.daemon.smdp import SmdpDaemon
-from rprov.daemon.ue import UeDaemon
-from rprov.model.identifiers import Eid, UeRadioId
+from rprov.daemon.ue import UeDaemon, sentence
+from rprov.model.identifiers import UeRadioId
 from rprov.model.numbers import ExitCode
+from rprov.model.records import Order
 from rprov.model.report import MessageSeen, Recorder, ReportItem, StepEnded
 from rprov.model.sections import LogLevel, LogSettings
-from rprov.model.settings import CredentialKind, UeSettings
-from rprov.procedure.purpose import Purpose
+from rprov.model.security import AkaAlgorithm, AkaMethod
+from rprov.model.settings import CpSettings, CredentialKind, Plan, UeSettings
 from rprov.store.cp import open_cp_store
-from rprov.store.ordering import draw_order
+from rprov.store.ordering import Given, draw_order
 from rprov.store.smdp import open_smdp_store
 from rprov.trace.recorder import MemoryRecorder
 from rprov.trace.report import DeviceResult, Report, build_report
@@ -48,6 +50,16 @@ class Demo:
     devices: int
     credential: CredentialKind
     initial_subscription: bool
+    algorithm: AkaAlgorithm = AkaAlgorithm.MILENAGE
+    method: AkaMethod = AkaMethod.FIVE_G_AKA
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device and what it shall get."""
+
+    settings: UeSettings
+    order: Order
 
 
 class _N3Watcher:
@@ -90,10 +102,35 @@ class _N3Watcher:
     is_flag=True,
     help="The variant: devices have a subscription, attach with it, and download another.",
 )
+@click.option(
+    "--algorithm",
+    type=click.Choice([item.value for item in AkaAlgorithm]),
+    default=AkaAlgorithm.MILENAGE.value,
+    show_default=True,
+    help="What the USIMs of the profiles compute with.",
+)
+@click.option(
+    "--authentication",
+    type=click.Choice([item.value for item in AkaMethod]),
+    default=AkaMethod.FIVE_G_AKA.value,
+    show_default=True,
+    help="How subscribers are authenticated in step 7.",
+)
 @click.option("-v", "--verbose", count=True, help="Log every transition.")
-def demo(devices: int, report: str, workdir: Path, credential: str, initial_subscription: bool, verbose: int) -> int:
+def demo(
+    devices: int,
+    report: str,
+    workdir: Path,
+    credential: str,
+    initial_subscription: bool,
+    algorithm: str,
+    authentication: str,
+    verbose: int,
+) -> int:
     """Take devices from "no subscription" to "attached as an ordinary subscriber", and show how."""
-    asked = Demo(devices, CredentialKind(credential), initial_subscription)
+    asked = Demo(
+        devices, CredentialKind(credential), initial_subscription, AkaAlgorithm(algorithm), AkaMethod(authentication)
+    )
     kept = MemoryRecorder()
     watcher = _N3Watcher(kept)
     quiet = LogSettings(level=LogLevel.ERROR)
@@ -113,7 +150,8 @@ async def _run(asked: Demo, files: DemoFiles, recorder: Recorder, kept: MemoryRe
         smdp = await open_smdp(files.smdp(), recorder)
         stack.push_async_callback(smdp.close)
         await cast("SmdpDaemon", smdp.daemon).start()
-        cp = await open_cp(files.cp(cast("SmdpDaemon", smdp.daemon).port), recorder)
+        cp_settings = files.cp(cast("SmdpDaemon", smdp.daemon).port)
+        cp = await open_cp(cp_settings, recorder)
         stack.push_async_callback(cp.close)
         await cast("CpDaemon", cp.daemon).start()
         ran = await open_ran(files.ran(cast("CpDaemon", cp.daemon).port), recorder)
@@ -122,42 +160,47 @@ async def _run(asked: Demo, files: DemoFiles, recorder: Recorder, kept: MemoryRe
         if asked.devices == 1:
             watcher.tally = ran.tally
         radio_port = cast("RanDaemon", ran.daemon).port
-        settings = [await _prepare(asked, files, radio_port) for _ in range(asked.devices)]
+        devices = await _prepare(asked, files, cp_settings, radio_port)
         started = time.monotonic()
         gate = asyncio.Semaphore(AT_ONCE)
         with progress(asked.devices) as advance:
 
-            async def one(device: UeSettings) -> DeviceResult:
+            async def one(device: Device) -> DeviceResult:
                 async with gate:
                     result = await _device(device, recorder)
                 advance()
                 return result
 
-            results = await asyncio.gather(*(one(device) for device in settings))
+            results = await asyncio.gather(*(one(device) for device in devices))
         return build_report(kept.items, results, time.monotonic() - started)
 
 
-async def _prepare(asked: Demo, files: DemoFiles, radio_port: int) -> UeSettings:
-    """Make a device, and order its profile."""
-    eid = files.new_device()
-    settings = files.ue(eid, radio_port, asked.credential)
-    store = await open_smdp_store(files.store("smdp"), files.store("cp"))
-    cp_store = await open_cp_store(files.store("cp"))
-    try:
-        new = draw_order(eid, PLMN, secrets.token_bytes)
-        await store.add_order_and_subscriber(new.order, new.package, new.subscriber)
+async def _prepare(asked: Demo, files: DemoFiles, cp: CpSettings, radio_port: int) -> list[Device]:
+    """Make the devices, and order their profiles."""
+    plan = Plan.DOWNLOAD if asked.initial_subscription else Plan.PROVISION
+    given, suci_key = Given(algorithm=asked.algorithm, method=asked.method), concealment(cp)
+    devices = []
+    async with AsyncExitStack() as stack:
+        store = await open_smdp_store(files.store("smdp"), files.store("cp"))
+        stack.push_async_callback(store.close)
+        cp_store = await open_cp_store(files.store("cp"))
+        stack.push_async_callback(cp_store.close)
+        for _ in range(asked.devices):
+            eid = files.new_device()
+            settings = files.ue(eid, radio_port, asked.credential, plan)
+            new = draw_order(eid, PLMN, secrets.token_bytes, given, suci_key)
+            await store.add_order_and_subscriber(new.order, new.package, new.subscriber)
+            if asked.initial_subscription:
+                initial = draw_order(eid, PLMN, secrets.token_bytes, given, suci_key)
+                await cp_store.add_subscriber(initial.subscriber)
+                await give_initial_profile(settings, initial.package)
+            devices.append(Device(settings, new.order))
         await store.deliver(cp_store)
-        if asked.initial_subscription:
-            initial = draw_order(eid, PLMN, secrets.token_bytes)
-            await cp_store.add_subscriber(initial.subscriber)
-            await give_initial_profile(settings, initial.package)
-    finally:
-        await store.close()
-        await cp_store.close()
-    return settings
+    return devices
 
 
-async def _device(settings: UeSettings, recorder: Recorder) -> DeviceResult:
+async def _device(device: Device, recorder: Recorder) -> DeviceResult:
+    settings, order = device.settings, device.order
     node, intent = await open_ue(settings, recorder)
     daemon = cast("UeDaemon", node.daemon)
     try:
@@ -165,11 +208,15 @@ async def _device(settings: UeSettings, recorder: Recorder) -> DeviceResult:
         await daemon.start(intent)
         outcome = await daemon.outcome()
         ended = time.monotonic()
+        # To be attached is not enough: it must be with what was ordered and downloaded just now.
+        as_ordered = daemon.subscriber == (str(order.imsi), str(order.iccid))
+        why = sentence(outcome)
+        if outcome.ok and not as_ordered:
+            why = "it is attached, but not with the profile that was ordered for it"
         supi, iccid = daemon.subscriber
-        why = "" if outcome.ok else f"{outcome.cause.text}{f' ({outcome.detail})' if outcome.detail else ''}"
         return DeviceResult(
-            eid=str(cast("Eid", settings.eid)),
-            ok=outcome.ok and intent.purpose is not Purpose.ORDINARY and bool(supi),
+            eid=str(order.eid),
+            ok=outcome.ok and as_ordered,
             supi=supi,
             iccid=iccid,
             ue_radio_ids=tuple(UeRadioId(number) for number in daemon.radio_ids),

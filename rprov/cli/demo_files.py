@@ -18,10 +18,12 @@ from rprov.model.sections import (
     CredentialFiles,
     DeviceRoles,
     DeviceTrust,
+    HomeNetworkKeySettings,
     ProvisioningSettings,
     ServerSettings,
     SessionSettings,
     StoreSettings,
+    SuciScheme,
 )
 from rprov.model.settings import (
     CpSettings,
@@ -29,12 +31,13 @@ from rprov.model.settings import (
     CredentialSettings,
     EuiccSettings,
     NetworkTrust,
+    Plan,
     RanSettings,
     SmdpCertificates,
     SmdpSettings,
     UeSettings,
 )
-from rprov.store.pki import Issuing, init_pki, issue_device, issue_euicc
+from rprov.store.pki import Issuing, init_pki, issue_device, issue_euicc, make_suci_key
 
 PLMN = Plmn("001", "01")
 FQDN = Fqdn("smdp.example.com")
@@ -63,6 +66,8 @@ class DemoFiles:
         except OSError as error:
             raise EnvironmentLacks(f"{self.place}: cannot be made: {error.strerror}") from error
         if (self.pki / "ci.pem").exists():
+            if not (self.pki / "suci.key").exists():  # a PKI of a time when there was none
+                make_suci_key(self.pki, SuciScheme.PROFILE_B, secrets.token_bytes)
             return False
         init_pki(self.pki, self._issuing(), PLMN, FQDN, EID_PREFIX)
         return True
@@ -114,6 +119,7 @@ class DemoFiles:
             provisioning=ProvisioningSettings(offered=True, servers=(server,)),
             sessions=SessionSettings(ordinary_servers=(server,)),
             store=self.store("cp"),
+            suci_keys=(HomeNetworkKeySettings(id=1, scheme=SuciScheme.PROFILE_B, key=self._path("suci.key")),),
         )
         return load_cp(self._write("cp.yaml", settings))
 
@@ -128,7 +134,7 @@ class DemoFiles:
         )
         return load_ran(self._write("ran.yaml", settings))
 
-    def ue(self, eid: Eid, radio_port: int, credential: CredentialKind) -> UeSettings:
+    def ue(self, eid: Eid, radio_port: int, credential: CredentialKind, plan: Plan = Plan.PROVISION) -> UeSettings:
         """Write and read the file of one device."""
         own = self._pair(f"device-{eid}")
         settings = UeSettings(
@@ -144,6 +150,7 @@ class DemoFiles:
             if credential is CredentialKind.DEVICE
             else CredentialSettings(kind=credential),
             network=NetworkTrust(anchors=(self._path("network-ca.pem"),)),
+            plan=plan,
         )
         return load_ue(self._write(f"ue-{eid}.yaml", settings))
 

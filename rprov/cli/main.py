@@ -12,6 +12,7 @@ from typing import NamedTuple, NoReturn
 import click
 
 from rprov import __version__
+from rprov.cli.openssl_conf import choose_openssl_conf
 from rprov.errors import ConfigError, EnvironmentLacks, RprovError
 from rprov.model.numbers import ExitCode
 
@@ -72,6 +73,7 @@ def rprov() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and end the process."""
+    choose_openssl_conf(os.environ)  # before a verb is imported, and OpenSSL with it
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that cannot show a character is no reason to fail

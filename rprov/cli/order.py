@@ -14,7 +14,9 @@ from rprov.errors import ConfigError, DecodeError
 from rprov.model.identifiers import Eid, Iccid, Imsi
 from rprov.model.records import Order
 from rprov.model.secret import Secret
+from rprov.model.security import AkaAlgorithm, AkaMethod
 from rprov.model.settings import CpSettings, SmdpSettings
+from rprov.provision.profile import SuciKey
 from rprov.store.cp import open_cp_store
 from rprov.store.ordering import Given, NewOrder, choose_suci_key, draw_order
 from rprov.store.pki import load_home_network_key
@@ -36,8 +38,23 @@ def order() -> None:
 @click.option("--eid", type=EID, required=True, help="The device that gets the profile.")
 @click.option("--iccid", type=ICCID, help="The profile's number.  [default: drawn]")
 @click.option("--imsi", type=IMSI, help="The subscriber.  [default: drawn in the CP's network]")
+@click.option(
+    "--algorithm",
+    type=click.Choice([item.value for item in AkaAlgorithm]),
+    default=AkaAlgorithm.MILENAGE.value,
+    show_default=True,
+    help="What USIM and home network compute with.",
+)
+@click.option(
+    "--authentication",
+    type=click.Choice([item.value for item in AkaMethod]),
+    default=AkaMethod.FIVE_G_AKA.value,
+    show_default=True,
+    help="How the home network authenticates the subscriber.",
+)
 @click.option("--k", type=KEY, help="The subscriber's key, or @FILE with it.  [default: drawn]")
-@click.option("--opc", type=KEY, help="Milenage's OPc, or @FILE with it.  [default: drawn]")
+@click.option("--opc", type=KEY, help="OPc (with TUAK: TOPc), or @FILE with it.  [default: drawn]")
+@click.option("--op", type=KEY, help="OP (with TUAK: TOP), or @FILE with it, from which OPc follows.")
 @click.option("--matching-id", help="The order's name in the activation code.  [default: drawn]")
 @click.option("--provider", default="rprov", show_default=True, help="The operator's name in the profile.")
 @_json
@@ -47,8 +64,11 @@ def add(
     eid: Eid,
     iccid: Iccid | None,
     imsi: Imsi | None,
+    algorithm: str,
+    authentication: str,
     k: Secret | None,
     opc: Secret | None,
+    op: Secret | None,
     matching_id: str | None,
     provider: str,
     as_json: bool,
@@ -56,13 +76,25 @@ def add(
     """Order a profile for a device.
 
     One act makes the order and the profile package at the SM-DP+, and the order and the subscriber at the CP.
+
+    Keys are 32 hexadecimal digits; with TUAK, OPc and OP are 64, and K is 32 or 64. They may stand in a file, named
+    @FILE: what is typed, every user of the machine can see.
     """
     smdp, cp = load_smdp(smdp_file, files_must_exist=False), load_cp(cp_file, files_must_exist=False)
     _check_stores(smdp, cp, smdp_file, cp_file)
-    keys = {(item.scheme.value, item.id): load_home_network_key(item.key, item.scheme).public for item in cp.suci_keys}
-    given = Given(iccid=iccid, imsi=imsi, k=k, opc=opc, matching_id=matching_id, provider=provider)
+    given = Given(
+        iccid=iccid,
+        imsi=imsi,
+        k=k,
+        opc=opc,
+        op=op,
+        algorithm=AkaAlgorithm(algorithm),
+        method=AkaMethod(authentication),
+        matching_id=matching_id,
+        provider=provider,
+    )
     try:
-        new = draw_order(eid, cp.plmn, os.urandom, given, choose_suci_key(keys))
+        new = draw_order(eid, cp.plmn, os.urandom, given, concealment(cp))
     except DecodeError as error:
         raise ConfigError(str(error)) from None
     asyncio.run(_add(smdp, cp, new))
@@ -89,6 +121,12 @@ def show(smdp_file: Path, as_json: bool, name: str) -> None:
     if found is None:
         raise ConfigError(f"there is no order for {name} in {smdp.store.url}")
     _print_orders([found], smdp.fqdn, as_json)
+
+
+def concealment(cp: CpSettings) -> SuciKey | None:
+    """Give the public key that new profiles of this network conceal with; raises `ConfigError`."""
+    keys = {(item.scheme.value, item.id): load_home_network_key(item.key, item.scheme).public for item in cp.suci_keys}
+    return choose_suci_key(keys)
 
 
 def _check_stores(smdp: SmdpSettings, cp: CpSettings, smdp_file: Path, cp_file: Path) -> None:

@@ -8,13 +8,18 @@ import click
 
 from rprov.cli.words import DIRECTORY, EID, EID_PREFIX, FILE, PLMN
 from rprov.model.identifiers import Eid, Plmn
-from rprov.store.pki import Facts, Issuing, facts, init_pki, issue_device, issue_euicc, load_chain
+from rprov.model.sections import SuciScheme
+from rprov.store.crl import revoke as write_crls
+from rprov.store.pki import Facts, Issuing, facts, init_pki, issue_device, issue_euicc, load_chain, make_suci_key
 
 SLACK = timedelta(minutes=5)
 """Certificates begin a little earlier, for machines whose clocks differ."""
 
 _days = click.option("--days", type=click.IntRange(1, 36500), default=3650, show_default=True, help="Days of validity.")
 _eid = click.option("--eid", type=EID, required=True, help="The EID: 32 digits, or 30 without check digits.")
+_crl_days = click.option(
+    "--days", type=click.IntRange(1, 3650), default=30, show_default=True, help="Days until the next CRL is due."
+)
 _place = click.option(
     "--dir", "place", type=DIRECTORY, default=Path("pki"), show_default=True, help="The directory of `pki init`."
 )
@@ -38,8 +43,26 @@ def pki() -> None:
 @click.option("--curve", type=click.Choice(["P-256", "brainpoolP256r1"]), default="P-256", show_default=True)
 @_days
 def init(place: Path, plmn: Plmn, fqdn: str, eid_prefix: str, curve: str, days: int) -> None:
-    """Make a CI, an EUM, a network CA, and the certificates of CP and SM-DP+."""
+    """Make a CI, an EUM, a network CA, the certificates of CP and SM-DP+, and a SUCI key of Profile B."""
     _print_written(init_pki(place, _issuing(days, curve), plmn, fqdn, eid_prefix))
+
+
+@pki.command("suci-key")
+@_place
+@click.option(
+    "--profile",
+    type=click.Choice([scheme.name.lower() for scheme in SuciScheme]),
+    default=SuciScheme.PROFILE_B.name.lower(),
+    show_default=True,
+    help="X25519 (A) or P-256 (B), TS 33.501 C.3.4.",
+)
+@click.option("--name", default="suci", show_default=True, help="Name of the file.")
+def suci_key(place: Path, profile: str, name: str) -> None:
+    """Make a key with which the home network reveals SUCIs; `suci_keys` of the CP's file names it.
+
+    New orders give its public half to their profiles.
+    """
+    _print_written(make_suci_key(place, SuciScheme[profile.upper()], os.urandom, name))
 
 
 @pki.group()
@@ -75,6 +98,23 @@ def show(file: Path) -> None:
         if number:
             click.echo()
         _print_facts(facts(certificate))
+
+
+@pki.command()
+@click.argument("files", metavar="CERT...", nargs=-1, required=True, type=FILE)
+@_place
+@_crl_days
+def revoke(files: tuple[Path, ...], place: Path, days: int) -> None:
+    """Revoke certificates: write the CRLs of CI and EUM anew. A running CP reads them at SIGHUP."""
+    _print_written(write_crls(place, _issuing(days), files))
+
+
+@pki.command()
+@_place
+@_crl_days
+def crl(place: Path, days: int) -> None:
+    """Write the CRLs of CI and EUM anew as they are, so that they last longer."""
+    _print_written(write_crls(place, _issuing(days)))
 
 
 def _issuing(days: int, curve: str = "P-256") -> Issuing:

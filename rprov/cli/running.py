@@ -23,6 +23,10 @@ from rprov.trace.recorder import Fan, JsonLinesRecorder, LogRecorder
 from rprov.wiring.node import Node
 
 ResultT = TypeVar("ResultT")
+
+LIBRARIES = ("asyncio", "aiohttp")
+"""Loggers of libraries that say something only when something is wrong."""
+
 _LOG = logging.getLogger("rprov.daemon")
 
 
@@ -46,6 +50,10 @@ def chosen_log(settings: LogSettings, log_format: str | None, verbose: int) -> L
 def recording(settings: LogSettings, *further: Recorder) -> Iterator[Recorder]:
     """Give a recorder that writes the log, and the trace where a file is named for it."""
     logger = configure(settings.level, settings.format, sys.stderr)
+    for name in LIBRARIES:
+        # What they complain about looks like our lines, and goes where ours go.
+        library = logging.getLogger(name)
+        library.handlers, library.propagate = logger.handlers, False
     recorders: list[Recorder] = [LogRecorder(logger), *further]
     if settings.trace is None:
         yield Fan(recorders)
@@ -58,18 +66,34 @@ def recording(settings: LogSettings, *further: Recorder) -> Iterator[Recorder]:
         yield Fan([*recorders, JsonLinesRecorder(file, time.monotonic())])
 
 
-async def serve(node: Node, ready: Callable[[], str], drain: Callable[[], Awaitable[None]] | None = None) -> None:
-    """Say that the daemon is ready, then wait for a signal and end in order."""
+async def serve(
+    node: Node,
+    ready: Callable[[], str],
+    drain: Callable[[], Awaitable[None]] | None = None,
+    over: Callable[[], Coroutine[Any, Any, Any]] | None = None,
+) -> bool:
+    """Say that the daemon is ready, then wait for a signal and end in order.
+
+    `over` ends when the daemon has nothing left to do; says whether a signal came before that.
+    """
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     loop.add_signal_handler(signal.SIGHUP, _reload, node)
     print(ready(), flush=True)
-    await ended.wait()
+    waits = [loop.create_task(ended.wait())] + ([loop.create_task(over())] if over is not None else [])
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waits:
+            task.cancel()
+    if not ended.is_set():
+        return False
     _LOG.info("ending")
     if drain is not None:
         await drain()
+    return True
 
 
 def _reload(node: Node) -> None:

@@ -42,12 +42,12 @@ def _eid(text: str) -> Eid:
 
 
 def _key(text: str) -> Secret:
-    """Read 32 hexadecimal digits, or a file of them: what is typed, every user of the machine can see."""
+    """Read 32 or 64 hexadecimal digits, or a file of them: what is typed, every user of the machine can see."""
     if text.startswith("@"):
         text = Path(text[1:]).read_text(encoding="ascii").strip()
     key = Secret.parse(text)
-    if len(key) != 16:
-        raise ValueError(f"a key has 16 octets, not {len(key)}")
+    if len(key) not in (16, 32):
+        raise ValueError(f"a key has 16 octets, or 32 with TUAK, not {len(key)}")
     return key
 
 

@@ -142,7 +142,7 @@ def make_eum(
         policies=(Role.EUM.oid,),
         ca=True,
         path_length=0,
-        key_usage=("key_cert_sign",),
+        key_usage=("key_cert_sign", "crl_sign"),
         alternative_names=(_registered(oid),),
         others=others,
     )
@@ -256,6 +256,32 @@ def make_network(
         alternative_names=tuple(x509.DNSName(name) for name in names),
     )
     return _certify(shape, public_key, ca, ca_key, terms)
+
+
+# --- revocation ---------------------------------------------------------------------------------------------------
+
+
+def make_crl(
+    issuer: x509.Certificate,
+    issuer_key: ec.EllipticCurvePrivateKey,
+    revoked: Mapping[int, datetime],
+    number: int,
+    now: datetime,
+    days: int = 30,
+) -> x509.CertificateRevocationList:
+    """Make the CRL of an issuer: serial numbers with when each was revoked; `number` must grow (RFC 5280 5.2.3)."""
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(issuer.subject)
+        .last_update(now)
+        .next_update(now + timedelta(days=days))
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), False)
+        .add_extension(x509.CRLNumber(number), False)
+    )
+    for serial, when in sorted(revoked.items()):
+        entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(when).build()
+        builder = builder.add_revoked_certificate(entry)
+    return builder.sign(issuer_key, hashes.SHA256(), ecdsa_deterministic=True)
 
 
 # --- how it is done -----------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""TLS 1.3 as octets in, octets out: mutual certificates, one flight per call, the exporter.
+"""TLS as octets in, octets out: mutual certificates, one flight per call, the exporter. 1.3, and 1.2 where chosen.
 
 Owns everything that touches OpenSSL, private calls of pyOpenSSL included, and the documented exception to purity:
 OpenSSL has a clock and randomness of its own. It does not decide who is trusted: a `Judge` does, in the middle of the
@@ -17,19 +17,49 @@ from types import MappingProxyType
 from weakref import ref
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from OpenSSL import SSL
 from OpenSSL.crypto import X509
 
 from rprov.causes import Cause
-from rprov.crypto.tls_openssl import set_groups, set_verify
+from rprov.crypto.tls_openssl import has_extended_master_secret, set_groups, set_verify
 from rprov.crypto.x509_path import LONGEST_PATH, parse_certificate
 from rprov.errors import DecodeError, EnvironmentLacks, Misuse, Refused, RprovError
+from rprov.model.tls import DEFAULT_CHOICES, TlsChoices, TlsGroup, TlsSuite, TlsVersion
 
-GROUPS = b"X25519:P-256"
-"""Without this OpenSSL offers X25519MLKEM768 first: a ClientHello of 1,451 octets instead of 211, and a round more."""
+_GROUPS: Mapping[TlsGroup, str] = MappingProxyType(
+    {
+        TlsGroup.X25519: "X25519",
+        TlsGroup.P256: "P-256",
+        TlsGroup.P384: "P-384",
+        TlsGroup.BRAINPOOL_P256R1: "brainpoolP256r1tls13:brainpoolP256r1",  # RFC 8734; the other is of TLS 1.2
+        TlsGroup.POST_QUANTUM: "X25519MLKEM768",
+    }
+)
+_VERSIONS: Mapping[TlsVersion, int] = MappingProxyType(
+    {TlsVersion.TLS_1_2: SSL.TLS1_2_VERSION, TlsVersion.TLS_1_3: SSL.TLS1_3_VERSION}
+)
+_SUITES_1_2: Mapping[TlsSuite, str] = MappingProxyType(
+    {
+        TlsSuite.AES_128_GCM: "ECDHE-ECDSA-AES128-GCM-SHA256",
+        TlsSuite.AES_256_GCM: "ECDHE-ECDSA-AES256-GCM-SHA384",
+        TlsSuite.CHACHA20_POLY1305: "ECDHE-ECDSA-CHACHA20-POLY1305",
+    }
+)
 
-CIPHER_SUITES = b"TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
+
+def group_names(choices: TlsChoices) -> bytes:
+    """The groups in OpenSSL's words. Were none named, it would offer X25519MLKEM768 first."""
+    return ":".join(_GROUPS[group] for group in choices.groups).encode()
+
+
+def suite_names(choices: TlsChoices) -> bytes:
+    """The suites of TLS 1.3 in OpenSSL's words."""
+    return ":".join(choices.suites).encode()
+
+
+GROUPS = group_names(DEFAULT_CHOICES)
+CIPHER_SUITES = suite_names(DEFAULT_CHOICES)
 
 LARGEST_FLIGHT = 131072
 """Octets that we may have to send at once; our own chain has at most five certificates of 8,192 octets."""
@@ -85,7 +115,7 @@ class TlsCredentials:
     """What one side proves itself with: the chain it sends (leaf first, no root) and the leaf's private key."""
 
     chain: tuple[x509.Certificate, ...]
-    key: ec.EllipticCurvePrivateKey
+    key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
     def __post_init__(self) -> None:
         if not self.chain:
@@ -127,14 +157,23 @@ class Progress:
 class TlsContext:
     """What handshakes of one side share: credentials and anchors, parsed once. Not per handshake."""
 
-    def __init__(self, side: Side, credentials: TlsCredentials, anchors: Sequence[x509.Certificate]) -> None:
+    def __init__(
+        self,
+        side: Side,
+        credentials: TlsCredentials,
+        anchors: Sequence[x509.Certificate],
+        choices: TlsChoices = DEFAULT_CHOICES,
+    ) -> None:
         self.side = side
         self.invalid = Cause.CERTIFICATE_INVALID if side is Side.SERVER else Cause.NETWORK_CERTIFICATE_INVALID
         context = SSL.Context(side.value)
-        context.set_min_proto_version(SSL.TLS1_3_VERSION)
-        context.set_max_proto_version(SSL.TLS1_3_VERSION)
-        context.set_tls13_ciphersuites(CIPHER_SUITES)
-        set_groups(context, GROUPS)
+        versions = [_VERSIONS[version] for version in choices.tls_versions]
+        context.set_min_proto_version(min(versions))
+        context.set_max_proto_version(max(versions))
+        context.set_tls13_ciphersuites(suite_names(choices))
+        if choices.takes_1_2:
+            context.set_cipher_list(":".join(_SUITES_1_2[suite] for suite in choices.suites).encode())
+        set_groups(context, group_names(choices))
         # RFC 9190 2.1.2: resumption is an option, not taken. OP_NO_TICKET needs the cache off too (CVE-2024-2511).
         context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
         context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
@@ -211,6 +250,11 @@ class TlsEngine:
         """Whether the handshake is complete on this side and the peer's certificate was judged good."""
         return self._done
 
+    @property
+    def version(self) -> TlsVersion:
+        """What was negotiated; says something once the handshake is complete."""
+        return TlsVersion.TLS_1_2 if self._live.get_protocol_version() == SSL.TLS1_2_VERSION else TlsVersion.TLS_1_3
+
     def start(self) -> bytes:
         """Give the first flight of a client."""
         return self._proceed().flight
@@ -237,8 +281,8 @@ class TlsEngine:
             raise self._failure(error) from None
         return self._drain()
 
-    def export(self, label: bytes, length: int, context: bytes) -> bytes:
-        """Export keying material (RFC 8446 7.5); only after a complete handshake."""
+    def export(self, label: bytes, length: int, context: bytes | None) -> bytes:
+        """Export keying material (RFC 8446 7.5, RFC 5705 4); only after a complete handshake."""
         if not self._done:
             raise Misuse("keying material is exported after the handshake")
         try:
@@ -279,6 +323,10 @@ class TlsEngine:
         # Belt and braces: OpenSSL says yes, but our own judgement must have been made.
         if not self._passed:
             raise TlsFailed(Cause.EAP_FAILED, "the peer's certificate was never judged", self._drain())
+        if self.version is TlsVersion.TLS_1_2 and not has_extended_master_secret(self._live):
+            # RFC 7627 5.4: keys exported without it are bound to nobody's certificate. Our Finished is not sent.
+            self._drain()
+            raise TlsFailed(Cause.EAP_FAILED, "TLS 1.2 without the extended master secret")
         self._done = True
 
     def _see(self, error: int, depth: int, ok: bool, chain: Callable[[], list[bytes]]) -> int:

@@ -1,27 +1,32 @@
 """The calls of pyOpenSSL that are not public, all of them, probed and failing loudly where a version lacks them.
 
-Two things have no public way: the choice of key exchange groups, and telling OpenSSL from a verify callback *why* a
-certificate is refused, which becomes the TLS alert (public callbacks make every refusal an internal_error). Decides
-nothing.
+Three things have no public way: the choice of key exchange groups, whether TLS 1.2 has the extended master secret, and
+telling OpenSSL from a verify callback *why* a certificate is refused, which becomes the TLS alert (public callbacks make
+every refusal an internal_error). Decides nothing.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
 
 from OpenSSL import SSL
 from OpenSSL.crypto import FILETYPE_ASN1, X509, dump_certificate
 
+from rprov.crypto.issue import make_network_ca, private_key
 from rprov.errors import EnvironmentLacks
 
 Verify = Callable[[SSL.Connection, int, int, bool, Callable[[], list[bytes]]], int]
 """(connection, error, depth, ok, chain) -> X509_V_… of a refusal, 0 to go on; `chain()` gives DER, leaf first."""
 
 _SIGNATURE = "int (*)(int, X509_STORE_CTX *)"
+_LARGEST_HANDSHAKE = 65536
 _NEEDED = (
     "SSL_CTX_set1_curves_list",
     "SSL_CTX_set_verify",
     "SSL_get_ex_data_X509_STORE_CTX_idx",
+    "SSL_get_extms_support",
     "X509_STORE_CTX_get1_chain",
     "X509_STORE_CTX_get_error",
     "X509_STORE_CTX_get_error_depth",
@@ -52,6 +57,40 @@ def set_groups(context: SSL.Context, groups: bytes) -> None:
     """Choose the key exchange groups, best first, colons in between."""
     if _library().SSL_CTX_set1_curves_list(_private(context, "_context"), groups) != 1:
         raise EnvironmentLacks(f"this OpenSSL does not know the TLS groups {groups.decode()}")
+
+
+def has_extended_master_secret(connection: SSL.Connection) -> bool:
+    """Whether both sides of a TLS 1.2 handshake have it (RFC 7627)."""
+    return bool(_library().SSL_get_extms_support(_private(connection, "_ssl")) == 1)
+
+
+def ticket_octets() -> int:
+    """Find out by a handshake in memory how many octets of session tickets a server sends; 0 is what we ask for.
+
+    Tickets stay as they are for a process: the number stands in the file of OPENSSL_CONF when OpenSSL is loaded.
+    """
+    key = private_key(lambda size: bytes(range(1, size + 1)))  # proves nothing to anybody and is thrown away
+    now = datetime(2000, 1, 1, tzinfo=UTC)
+    certificate = make_network_ca(key, now=now, entropy=bytes)
+    contexts = SSL.Context(SSL.TLS_SERVER_METHOD), SSL.Context(SSL.TLS_CLIENT_METHOD)
+    for context in contexts:
+        context.set_min_proto_version(SSL.TLS1_3_VERSION)
+        context.set_options(SSL.OP_NO_TICKET)
+        context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    contexts[0].use_certificate(certificate)
+    contexts[0].use_privatekey(key)
+    server, client = (SSL.Connection(context, None) for context in contexts)
+    server.set_accept_state()
+    client.set_connect_state()
+    for speaker, listener in ((client, server), (server, client), (client, server)):
+        with suppress(SSL.WantReadError):
+            speaker.do_handshake()
+        listener.bio_write(speaker.bio_read(_LARGEST_HANDSHAKE))
+    server.do_handshake()
+    try:
+        return len(server.bio_read(_LARGEST_HANDSHAKE))
+    except SSL.WantReadError:
+        return 0
 
 
 class VerifyHook:

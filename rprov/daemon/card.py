@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from rprov.auth.usim import IND_BITS, Usim
+from rprov.crypto.aka_functions import aka_functions
 from rprov.errors import Misuse
 from rprov.model.identifiers import Eid, Iccid
 from rprov.procedure.purpose import Subscription
@@ -26,12 +27,16 @@ class CardStore(Protocol):
 
 
 class CardHolder:
-    """One eUICC in its device. `version` is the number under which its state was loaded, 0 for a new card."""
+    """One eUICC in its device. `version` is the number under which its state was loaded, 0 for a new card.
 
-    def __init__(self, euicc: Euicc, store: CardStore, version: int) -> None:
+    `age_limit` is how far SEQ of a challenge may lie behind the newest that the USIM has accepted; `None`: no limit.
+    """
+
+    def __init__(self, euicc: Euicc, store: CardStore, version: int, age_limit: int | None = None) -> None:
         self._euicc = euicc
         self._store = store
         self._version = version
+        self._age_limit = age_limit
         self._saved = euicc.state if version else None
         self._usim: tuple[Iccid, Usim] | None = None
 
@@ -101,6 +106,16 @@ class CardHolder:
         return self._euicc.enabled_profile() is not None
 
     @property
+    def never_used(self) -> Iccid | None:
+        """The latest profile that was installed and then neither enabled nor used: a download broke off at its end."""
+        fresh = [
+            profile
+            for profile in self._euicc.state.profiles
+            if not profile.enabled and not any(sqn >> IND_BITS for sqn in profile.sqn_array)
+        ]
+        return fresh[-1].iccid if fresh else None
+
+    @property
     def names(self) -> tuple[str, str]:
         """IMSI and ICCID of the enabled profile; empty where there is none."""
         profile = self._euicc.enabled_profile()
@@ -112,7 +127,13 @@ class CardHolder:
         if self._usim is None or self._usim[0] != profile.iccid:
             self._usim = (
                 profile.iccid,
-                Usim(profile.k, profile.opc, tuple(sqn >> IND_BITS for sqn in profile.sqn_array)),
+                Usim(
+                    profile.k,
+                    profile.opc,
+                    tuple(sqn >> IND_BITS for sqn in profile.sqn_array),
+                    aka_functions(profile.algorithm, profile.k, profile.opc, profile.keccaks),
+                    age_limit=self._age_limit,
+                ),
             )
         return self._usim[1]
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from rprov.causes import Cause
+from rprov.crypto.x509_crl import CertificateId
 from rprov.daemon.mailbox import Mailbox
 from rprov.daemon.sessions import Sessions
 from rprov.errors import DecodeError, Misuse
@@ -48,6 +49,9 @@ from rprov.wire.link import (
 )
 
 _LOG = logging.getLogger("rprov.cp")
+
+SETUP_SECONDS = 10.0
+"""How long a RAN may take to say who it is."""
 
 
 class CpStore(Protocol):
@@ -105,6 +109,8 @@ class _Ue:
     mailbox: Mailbox
     ran: _RanLink
     identity: Eid | Supi | None = None
+    path: frozenset[CertificateId] = frozenset()
+    """The certificates that have proved it."""
 
 
 class CpDaemon:
@@ -117,6 +123,7 @@ class CpDaemon:
         self._half_open: dict[int, _Ue] = {}
         """UEs that are not registered yet, the oldest first."""
         self._links: set[_RanLink] = set()
+        self._revoked: frozenset[CertificateId] = frozenset()
         self._listener: Listener | None = None
 
     @property
@@ -172,6 +179,17 @@ class CpDaemon:
         self._event(ue, DetachOrdered(cause))
         return True
 
+    def revoke(self, revoked: frozenset[CertificateId]) -> int:
+        """Throw out whoever is registered by one of these certificates, now and later; gives how many are now."""
+        self._revoked = revoked
+        return sum(map(self._end_if_revoked, list(self._registered.values())))
+
+    def _end_if_revoked(self, ue: _Ue) -> bool:
+        if self._revoked.isdisjoint(ue.path):
+            return False
+        self._event(ue, DetachOrdered(Cause.CERTIFICATE_REVOKED))
+        return True
+
     def _env(self) -> CpEnv:
         return Env(time.monotonic(), datetime.now(UTC), secrets.token_bytes, self._setup.policy, self._setup.engines())
 
@@ -193,11 +211,15 @@ class CpDaemon:
 
     async def _set_up(self, ran: _RanLink) -> bool:
         policy, codec = self._setup.policy, self._setup.link_codec
-        first = await ran.link.receive()
-        if first is None:
-            return False
         try:
+            async with asyncio.timeout(SETUP_SECONDS):
+                first = await ran.link.receive()
+            if first is None:
+                return False
             message = codec.decode(decode_n2_frame(first.payload).payload)
+        except TimeoutError:
+            _LOG.warning("N2 of %s: nothing was said in %g s", ran.link.peer, SETUP_SECONDS)
+            return False
         except DecodeError as error:
             _LOG.warning("N2 of %s: %s", ran.link.peer, error)
             return False
@@ -242,7 +264,10 @@ class CpDaemon:
             await self._perform(ue, action)
 
         mailbox = Mailbox(
-            f"cp ue={number:08x}", perform, lambda fired: endpoint.step(fired, self._env()), lambda: self._forget(ue)
+            f"cp ue={number:08x}",
+            perform,
+            lambda fired: endpoint.step(fired, self._env()),
+            lambda _detail: self._forget(ue),
         )
         ue = _Ue(endpoint, mailbox, ran)
         self._ues[number] = self._half_open[number] = ran.ues[ran_ue_id] = ue
@@ -297,7 +322,8 @@ class CpDaemon:
                 setup.sessions.connect(uplink.teid, downlink)
             case act.CloseTunnel(teid=teid):
                 setup.sessions.close_session(teid)
-            case act.Register(record=record):
+            case act.Register(record=record, path=path):
+                ue.path = path
                 await self._register(ue, record)
             case act.Deregister(guti=guti):
                 if ue.identity is not None and self._registered.get(ue.identity) is ue:
@@ -332,4 +358,5 @@ class CpDaemon:
         self._half_open.pop(int(ue.endpoint.cp_ue_id), None)
         if older is not None and older is not ue:
             self._event(older, DetachOrdered(Cause.SUPERSEDED))
+        self._end_if_revoked(ue)  # the CRL may have come between the proof of the certificate and now
         await self._setup.store.save_context(record)

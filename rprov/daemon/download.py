@@ -6,8 +6,9 @@ Owns the TLS towards the server: its name, its chain to a CI, and its role DPtls
 import asyncio
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import httpcore
 from cryptography import x509
@@ -23,8 +24,10 @@ from rprov.model.identifiers import Iccid, UeRadioId
 from rprov.model.report import MessageSeen, Recorder
 from rprov.model.session import ProvisioningProtocol, ProvisioningServer
 from rprov.procedure.purpose import Step
-from rprov.provision.protocol import Answer, Dialogue, Downloaded, Post, Provisioner, Request
+from rprov.provision.protocol import Answer, Post, Provisioner, Request
 from rprov.provision.sgp22.es9 import MAX_BODY, decode_body, encode_body
+
+ResultT = TypeVar("ResultT")
 
 HEADERS: dict[bytes | str, bytes | str] = {
     "Content-Type": "application/json",
@@ -66,21 +69,29 @@ class SessionDownload:
         for server in servers:
             provisioner = self._protocols.get(server.protocol)
             if provisioner is not None:
-                return (await self._from(server, provisioner, network)).iccid
+                return await self._from(server, provisioner, network)
         raise Refused(Cause.PROVISIONING_FAILED, "the network names no server whose protocol this device speaks")
 
-    async def _from(self, server: ProvisioningServer, provisioner: Provisioner, network: UeNetwork) -> Downloaded:
+    async def _from(self, server: ProvisioningServer, provisioner: Provisioner, network: UeNetwork) -> Iccid:
+        waiting = self._card.never_used
         backend = SessionBackend(network, on_tls=self._check_server)
         pool = httpcore.AsyncConnectionPool(ssl_context=self._context, network_backend=backend, max_connections=1)
         try:
             async with pool:
-                return await self._converse(provisioner.begin(server, self._card.eid), server, pool)
+                if waiting is not None:
+                    # An earlier download broke off between the installation and its end: the card has the profile.
+                    await self._converse(provisioner.notify(server), server, pool)
+                    return waiting
+                return (await self._converse(provisioner.begin(server, self._card.eid), server, pool)).iccid
         finally:
             await self._card.save()
 
     async def _converse(
-        self, dialogue: Dialogue, server: ProvisioningServer, pool: httpcore.AsyncConnectionPool
-    ) -> Downloaded:
+        self,
+        dialogue: Generator[Request, Answer, ResultT],
+        server: ProvisioningServer,
+        pool: httpcore.AsyncConnectionPool,
+    ) -> ResultT:
         try:
             request = next(dialogue)
             while True:
@@ -91,7 +102,7 @@ class SessionDownload:
                 else:
                     request = dialogue.send(answer)
         except StopIteration as end:
-            done: Downloaded = end.value
+            done: ResultT = end.value
             return done
         finally:
             dialogue.close()
@@ -110,7 +121,7 @@ class SessionDownload:
         self, server: ProvisioningServer, path: str, content: bytes, pool: httpcore.AsyncConnectionPool
     ) -> Answer:
         name = path.rpartition("/")[2]
-        self._seen("ue", "smdp", name, len(content))
+        begun = time.monotonic()
         try:
             response = await pool.request(
                 "POST",
@@ -120,10 +131,14 @@ class SessionDownload:
                 extensions={"timeout": _TIMEOUTS},
             )
         except httpcore.ProtocolError as error:
+            self._seen("ue", "smdp", name, len(content), begun)
             raise Refused(Cause.PROVISIONING_FAILED, f"{server.fqdn} does not speak HTTP: {error}") from error
         except (httpcore.NetworkError, httpcore.TimeoutException) as error:
+            if not isinstance(error, httpcore.ConnectError | httpcore.ConnectTimeout):
+                self._seen("ue", "smdp", name, len(content), begun)  # else nothing was posted
             raise Refused(Cause.PROVISIONING_FAILED, f"{server.fqdn} port {server.port}: {error}") from error
-        self._seen("smdp", "ue", f"{name} response", len(response.content))
+        self._seen("ue", "smdp", name, len(content), begun)
+        self._seen("smdp", "ue", f"{name} response", len(response.content), time.monotonic())
         if response.status == 204:
             return None
         if response.status != 200 or len(response.content) > MAX_BODY:
@@ -141,8 +156,7 @@ class SessionDownload:
         except (Refused, DecodeError) as error:
             raise Refused(Cause.PROVISIONING_FAILED, f"the server's TLS certificate: {error}") from error
 
-    def _seen(self, sender: str, receiver: str, name: str, octets: int) -> None:
-        now = time.monotonic()
+    def _seen(self, sender: str, receiver: str, name: str, octets: int, at: float) -> None:
         self._recorder.record(
-            MessageSeen(now, "ue", self._radio_id(), Step.PROVISION, sender, receiver, "es9", name, octets, True)
+            MessageSeen(at, "ue", self._radio_id(), Step.PROVISION, sender, receiver, "es9", name, octets, True)
         )

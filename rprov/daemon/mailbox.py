@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from rprov.errors import RprovError
+from rprov.errors import Misuse, RprovError
 from rprov.procedure.actions import Action, StartTimer, StopTimer
 from rprov.procedure.events import Answer, StoreFailed, Timer, TimerFired
 
@@ -29,8 +29,9 @@ class Mailbox:
         name: str,
         perform: Callable[[Action], Awaitable[None]],
         on_timer: Callable[[TimerFired], list[Action]],
-        on_fault: Callable[[], None],
+        on_fault: Callable[[str], None],
     ) -> None:
+        """`on_fault` is told in words what has ended the endpoint."""
         self.name = name
         self._perform = perform
         self._on_timer = on_timer
@@ -40,6 +41,7 @@ class Mailbox:
         self._questions: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._ended = False
         self._task = asyncio.get_running_loop().create_task(self._run(), name=name)
 
     def post(self, step: Step) -> bool:
@@ -51,8 +53,9 @@ class Mailbox:
 
     def tell(self, step: Step) -> None:
         """Let the endpoint take something of our own: timers and answers are few, and must not be lost."""
-        self._queue.put_nowait(step)
-        self._idle.clear()
+        if not self._ended:
+            self._queue.put_nowait(step)
+            self._idle.clear()
 
     def start_timer(self, timer: StartTimer) -> None:
         """Start or restart a timer."""
@@ -84,33 +87,33 @@ class Mailbox:
     def _answered(self, task: asyncio.Task[None]) -> None:
         self._questions.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            _LOG.error("%s: a question failed", self.name, exc_info=error)
-            self._on_fault()
+            self._fault(error)
 
     async def drained(self) -> None:
-        """Wait until nothing waits."""
+        """Wait until nothing waits; what an ended mailbox has not taken waits no more."""
         await self._idle.wait()
 
     async def close(self) -> None:
         """Stop the timers, the questions and the endpoint, and wait for them."""
-        for handle in self._timers.values():
-            handle.cancel()
-        self._timers.clear()
-        current = asyncio.current_task()
-        tasks = [task for task in (*self._questions, self._task) if task is not current]
-        for task in tasks:
-            task.cancel()
+        tasks = [task for task in (*self._questions, self._task) if task is not asyncio.current_task()]
+        self.stop()
         if tasks:
             await asyncio.wait(tasks)
 
     def stop(self) -> None:
         """Stop without waiting; for an endpoint that closes itself."""
-        for handle in self._timers.values():
-            handle.cancel()
-        self._timers.clear()
+        self._end()
         for task in self._questions:
             task.cancel()
         self._task.cancel()
+
+    def _end(self) -> None:
+        self._ended = True
+        for handle in self._timers.values():
+            handle.cancel()
+        self._timers.clear()
+        # Whoever waits for this endpoint waits in vain, and has others to serve.
+        self._idle.set()
 
     async def _run(self) -> None:
         while True:
@@ -120,7 +123,16 @@ class Mailbox:
             try:
                 for action in step():
                     await self._perform(action)
-            except Exception:  # noqa: BLE001 -- the one place: a fault of ours ends this UE, and only this UE
-                _LOG.exception("%s: an internal fault ends this UE", self.name)
-                self._on_fault()
+            except Exception as error:  # noqa: BLE001 -- the one place: a fault of ours ends this UE, and only this UE
+                self._fault(error)
                 return
+
+    def _fault(self, error: BaseException) -> None:
+        self._end()
+        if isinstance(error, RprovError) and not isinstance(error, Misuse):
+            # Something that we stand on has failed, and says itself what.
+            _LOG.error("%s: ends: %s", self.name, error)
+            self._on_fault(str(error))
+            return
+        _LOG.error("%s: an internal fault ends this UE", self.name, exc_info=error)
+        self._on_fault("an internal fault; see the log")

@@ -1,6 +1,6 @@
 """The RAN daemon: radio links of UEs on one side, one N2 link to the CP on the other.
 
-Owns which UE is on which link. Reconnects to the CP with back-off; without a CP its cell offers nothing.
+Owns which UE is on which link. Reconnects to the CP with back-off; without a CP its cell is silent.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import NoReturn
 
 from rprov.causes import Cause
 from rprov.daemon.mailbox import Mailbox
@@ -49,6 +50,8 @@ _LOG = logging.getLogger("rprov.ran")
 
 FIRST_BACKOFF, LAST_BACKOFF = 0.2, 10.0
 REJECT_BACKOFF = 5
+SETUP_SECONDS = 10.0
+"""How long a CP may take to answer the set-up of N2."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +98,7 @@ class RanDaemon:
         self._offered = False
         self._listener: Listener | None = None
         self._n2_task: asyncio.Task[None] | None = None
+        self._announcing: set[asyncio.Task[None]] = set()
         self._ready: asyncio.Future[None] | None = None
         self._next_id = secrets.randbits(31)
 
@@ -122,9 +126,11 @@ class RanDaemon:
 
     async def close(self) -> None:
         """End every link and forget everybody."""
-        if self._n2_task is not None:
-            self._n2_task.cancel()
-            await asyncio.wait([self._n2_task])
+        tasks = [task for task in (self._n2_task, *self._announcing) if task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
         if self._listener is not None:
             await self._listener.close()
         for ue in list(self._ues.values()):
@@ -142,45 +148,60 @@ class RanDaemon:
         while True:
             try:
                 await self._serve_n2()
-                backoff = FIRST_BACKOFF
             except (LinkLost, DecodeError) as error:
-                _LOG.warning("N2: %s; again in %.1f s", error, backoff)
+                why: RprovError = error
             except Refused as error:
                 if self._ready is not None and not self._ready.done():
                     self._ready.set_exception(error)
                     return
-                _LOG.error("N2: %s; again in %.1f s", error, backoff)
+                why = error
+            if self._n2 is not None:  # it was up: this is a new loss, not one more failure
+                backoff = FIRST_BACKOFF
             self._n2_lost()
             # Jitter, so that a restarted CP does not meet all its RANs at once.
-            await asyncio.sleep(backoff * (0.5 + secrets.randbelow(1000) / 1000))
+            seconds = backoff * (0.5 + secrets.randbelow(1000) / 1000)
+            _LOG.warning("N2: %s; again in %.1f s", why, seconds)
+            await asyncio.sleep(seconds)
             backoff = min(backoff * 2, LAST_BACKOFF)
 
-    async def _serve_n2(self) -> None:
+    async def _serve_n2(self) -> NoReturn:
+        """Serve one link to its end; raises what ended it."""
         setup = self._setup
         link = await setup.transport.connect(setup.cp_host, setup.cp_port, setup.max_message)
         try:
             request = N2SetupRequest(setup.policy.name, setup.plmn, setup.policy.cell_id)
             frame = N2Frame(RanUeId(0), CpUeId(0), N2Kind.CONTROL, setup.link_codec.encode(request))
             await link.send(LINK_STREAM, Ppid.N2, frame.encode())
-            answer = await link.receive()
-            if answer is None:
-                raise LinkLost("the CP closed the link before it answered")
-            message = setup.link_codec.decode(decode_n2_frame(answer.payload).payload)
-            if isinstance(message, N2SetupFailure):
-                raise Refused(message.cause, "the CP refuses this RAN")
-            if not isinstance(message, N2SetupResponse):
-                raise DecodeError(f"the CP answered the set-up with {type(message).__name__}")
-            if message.plmn != setup.plmn:
-                raise Refused(Cause.PLMN_NOT_ALLOWED, f"the CP is of {message.plmn}, this RAN of {setup.plmn}")
-            self._n2, self._offered = link, message.provisioning_offered
+            self._offered = await self._accepted(link)
+            self._n2 = link
             if self._ready is not None and not self._ready.done():
                 self._ready.set_result(None)
             for radio in self._links:
-                await self._announce(radio)
+                self._announce_soon(radio)
             while (received := await link.receive()) is not None:
                 self._on_n2(received.payload)
+            raise LinkLost("the CP closed the link")
         finally:
             link.abort()
+
+    async def _accepted(self, link: Link) -> bool:
+        """Wait for the CP's word; says whether provisioning is offered."""
+        setup = self._setup
+        try:
+            async with asyncio.timeout(SETUP_SECONDS):
+                answer = await link.receive()
+        except TimeoutError:
+            raise LinkLost(f"the CP at {link.peer} did not answer in {SETUP_SECONDS:g} s") from None
+        if answer is None:
+            raise LinkLost("the CP closed the link before it answered")
+        message = setup.link_codec.decode(decode_n2_frame(answer.payload).payload)
+        if isinstance(message, N2SetupFailure):
+            raise Refused(message.cause, "the CP refuses this RAN")
+        if not isinstance(message, N2SetupResponse):
+            raise DecodeError(f"the CP answered the set-up with {type(message).__name__}")
+        if message.plmn != setup.plmn:
+            raise Refused(Cause.PLMN_NOT_ALLOWED, f"the CP is of {message.plmn}, this RAN of {setup.plmn}")
+        return message.provisioning_offered
 
     def _on_n2(self, payload: bytes) -> None:
         try:
@@ -203,7 +224,8 @@ class RanDaemon:
         radio = _RadioLink(link)
         self._links.add(radio)
         try:
-            await self._announce(radio)
+            if self._n2 is not None:  # else it is announced when there is a CP
+                await self._announce(radio)
             while (frame := await link.receive()) is not None:
                 await self._on_radio(radio, frame.payload)
         finally:
@@ -216,6 +238,17 @@ class RanDaemon:
     async def _announce(self, radio: _RadioLink) -> None:
         policy = self._setup.policy
         await self._send_cell(radio, CellInfo(self._setup.plmn, policy.cell_id, self._offered))
+
+    def _announce_soon(self, radio: _RadioLink) -> None:
+        """Announce beside the caller: a UE that does not read, or has just gone, is no reason to stop N2."""
+
+        async def announce() -> None:
+            with suppress(LinkLost):  # the reader of that link notices and says so
+                await self._announce(radio)
+
+        task = asyncio.get_running_loop().create_task(announce(), name=f"announcement to {radio.link.peer}")
+        self._announcing.add(task)
+        task.add_done_callback(self._announcing.discard)
 
     async def _send_cell(self, radio: _RadioLink, message: RadioMessage) -> None:
         frame = RadioFrame(UeRadioId(0), self._setup.radio_codec.encode(message))
@@ -266,7 +299,7 @@ class RanDaemon:
             f"ran ue={number:08x}",
             perform,
             lambda fired: endpoint.step(fired, self._env()),
-            lambda: self._forget(ue),
+            lambda _detail: self._forget(ue),
         )
         ue = _Ue(endpoint, mailbox, radio)
         self._ues[number] = ue

@@ -70,7 +70,7 @@ class SmdpDaemon:
         app = web.Application(client_max_size=setup.max_body)
         for function in Function:
             app.router.add_post(function.path, self._handler(function))
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
+        self._runner = web.AppRunner(app, access_log=None, logger=_LOG, shutdown_timeout=2.0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, setup.host, setup.port, ssl_context=setup.tls)
         try:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
+from rprov.errors import EnvironmentLacks
 from rprov.model.session import UserPlaneAddress
 from rprov.session.tunnel import Peer
 
@@ -46,6 +47,7 @@ class UdpPort:
         batch_done: Callable[[], None] | None = None,
         observe: Observe | None = None,
     ) -> None:
+        """Bind; raises `EnvironmentLacks` where the address cannot be had."""
         self.received = Traffic()
         self.sent = Traffic()
         self.dropped: Counter[str] = Counter()
@@ -61,7 +63,7 @@ class UdpPort:
             self._socket.setblocking(False)
             with contextlib.suppress(OSError):
                 self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_OCTETS)
-            self._socket.bind((str(address.address), address.port))
+            self._bind(address)
             host, port = self._socket.getsockname()
             loop.add_reader(self._socket.fileno(), self._drain)
         except BaseException:
@@ -70,6 +72,13 @@ class UdpPort:
         self.address = UserPlaneAddress(IPv4Address(host), port)
         """Where it is bound."""
         self._open = True
+
+    def _bind(self, address: UserPlaneAddress) -> None:
+        try:
+            self._socket.bind((str(address.address), address.port))
+        except OSError as error:
+            where = f"{address.address}:{address.port} (UDP, {self._link})"
+            raise EnvironmentLacks(f"cannot receive at {where}: {error.strerror}") from error
 
     def send(self, octets: bytes, to: Peer) -> None:
         """Send a datagram, or drop and count it: nothing here waits, and UDP promises nothing."""

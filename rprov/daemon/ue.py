@@ -49,6 +49,13 @@ _LOG = logging.getLogger("rprov.ue")
 FIRST_BACKOFF, LAST_BACKOFF = 0.2, 10.0
 
 
+def sentence(ended: act.Conclude) -> str:
+    """Say to a person how a procedure has failed; empty where it has not."""
+    if ended.ok:
+        return ""
+    return f"{ended.cause.text} ({ended.detail})" if ended.detail else ended.cause.text
+
+
 class Provisioner(Protocol):
     """Fetches a profile over a session (step 5)."""
 
@@ -87,13 +94,14 @@ class UeDaemon:
         self._tasks: set[asyncio.Task[None]] = set()
         self._mailbox: Mailbox | None = None
         self._outcome: asyncio.Future[act.Conclude] | None = None
+        self._left: asyncio.Future[act.Conclude] | None = None
         self.radio_ids: list[int] = []
         """What the RAN has called this UE, one id for each attach."""
 
     async def start(self, intent: Intent) -> None:
         """Begin to attach."""
         loop = asyncio.get_running_loop()
-        self._outcome = loop.create_future()
+        self._outcome, self._left = loop.create_future(), loop.create_future()
         self._mailbox = Mailbox(
             f"ue {self._setup.name}",
             self._perform,
@@ -108,6 +116,12 @@ class UeDaemon:
         if self._outcome is None:
             raise Misuse("the UE was not started")
         return await asyncio.shield(self._outcome)
+
+    async def left(self) -> act.Conclude:
+        """Wait until the UE is attached no more, for whatever reason, and tries no more."""
+        if self._left is None:
+            raise Misuse("the UE was not started")
+        return await asyncio.shield(self._left)
 
     @property
     def ue_radio_id(self) -> UeRadioId:
@@ -142,12 +156,10 @@ class UeDaemon:
 
     async def detach(self, seconds: float) -> None:
         """Leave in order, within `seconds`."""
-        if self._outcome is not None and self._outcome.done():
-            self._outcome = asyncio.get_running_loop().create_future()
         self._post(lambda: self._endpoint.step(DetachWanted(), self._env()))
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self.outcome()
+                await self.left()
 
     async def close(self) -> None:
         """End everything."""
@@ -159,7 +171,10 @@ class UeDaemon:
             await self._mailbox.close()
         self._network = None
         self._setup.user_plane.close()
-        await self._setup.card.save()
+        try:
+            await self._setup.card.save()
+        except RprovError as error:
+            _LOG.error("%s: the card's last state is not kept: %s", self._setup.name, error)
 
     def _env(self) -> UeEnv:
         return Env(time.monotonic(), datetime.now(UTC), secrets.token_bytes, self._setup.policy, self._setup.engines())
@@ -168,12 +183,13 @@ class UeDaemon:
         if self._mailbox is not None and not self._mailbox.post(step):
             _LOG.warning("%s: too many messages wait; one is dropped", self._setup.name)
 
-    def _on_fault(self) -> None:
-        self._conclude(act.Conclude(False, Cause.PROTOCOL_ERROR, "an internal fault; see the log"))
+    def _on_fault(self, detail: str) -> None:
+        self._conclude(act.Conclude(False, Cause.DEVICE_FAILURE, detail))
 
     def _conclude(self, outcome: act.Conclude) -> None:
-        if self._outcome is not None and not self._outcome.done():
-            self._outcome.set_result(outcome)
+        for waiting in (self._outcome, None if outcome.ok else self._left):
+            if waiting is not None and not waiting.done():
+                waiting.set_result(outcome)
 
     # --- radio --------------------------------------------------------------------------------------------------------
 

@@ -7,13 +7,14 @@ from enum import StrEnum
 from rprov.errors import DecodeError
 from rprov.model.identifiers import Eid, Guti, Iccid, Imsi, Supi
 from rprov.model.secret import Secret
-from rprov.model.security import Algorithms, Scope, SecurityCapability
+from rprov.model.security import AkaAlgorithm, AkaMethod, Algorithms, Scope, SecurityCapability
 
 
 @dataclass(frozen=True, slots=True)
 class SubscriberRecord:
-    """A subscriber: K and OPc (16 octets each), AMF (2 octets) and the sequence number SQN_HE (48 bits).
+    """A subscriber: K, OPc (TUAK: TOPc), AMF (2 octets) and the sequence number SQN_HE (48 bits).
 
+    `algorithm` is what its USIM computes with, `method` how the home network runs AKA with it.
     In a record that was given out for one authentication, `sqn` is the number that only this authentication uses.
     """
 
@@ -23,10 +24,11 @@ class SubscriberRecord:
     amf: bytes = b"\x80\x00"
     sqn: int = 0
     active: bool = True
+    algorithm: AkaAlgorithm = AkaAlgorithm.MILENAGE
+    method: AkaMethod = AkaMethod.FIVE_G_AKA
 
     def __post_init__(self) -> None:
-        if len(self.k) != 16 or len(self.opc) != 16:
-            raise DecodeError("K and OPc of a subscriber have 16 octets each")
+        self.algorithm.check_sizes(len(self.k), len(self.opc))
         if len(self.amf) != 2:
             raise DecodeError("the AMF of a subscriber has 2 octets")
         if not 0 <= self.sqn < 1 << 48:

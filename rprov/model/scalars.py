@@ -18,6 +18,7 @@ from rprov.model.sections import DeviceRoles, LogFormat, LogLevel, SuciScheme, T
 from rprov.model.security import Nea, Nia
 from rprov.model.session import ProvisioningProtocol
 from rprov.model.settings import CredentialKind, Plan
+from rprov.model.tls import TlsGroup, TlsSuite, TlsVersion
 
 _LABEL = r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)"
 _NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
@@ -174,6 +175,9 @@ SCALARS: Mapping[Any, Scalar] = {
     DeviceRoles: _choice("role", _by_value(DeviceRoles)),
     CredentialKind: _choice("kind", _by_value(CredentialKind)),
     Plan: _choice("plan", _by_value(Plan)),
+    TlsVersion: _choice("version", _by_value(TlsVersion)),
+    TlsGroup: _choice("group", _by_value(TlsGroup)),
+    TlsSuite: _choice("suite", _by_value(TlsSuite)),
     LogLevel: _choice("level", _by_value(LogLevel)),
     LogFormat: _choice("format", _by_value(LogFormat)),
 }

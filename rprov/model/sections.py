@@ -97,6 +97,14 @@ class DeviceTrust:
     """Manufacturers and their EIDs, for certificates that carry no constraint themselves."""
     roles: DeviceRoles = DeviceRoles.DEVICE
     """Which kind of certificate a device may attach with."""
+    crls: tuple[ReadPath, ...] = ()
+    """PEM or DER files, or directories of them, with CRLs; beside one of an EUM (PEM) stands the EUM's certificate."""
+    require_crl: bool = False
+    """Whether a device is refused while there is no current CRL of its EUM and its CI (fail closed)."""
+
+    def __post_init__(self) -> None:
+        if self.require_crl and not self.crls:
+            raise Unfit("require_crl", "needs crls: without any, no device could attach")
 
     @property
     def eum_prefixes(self) -> dict[bytes, tuple[str, ...]]:

@@ -1,7 +1,7 @@
 """Security capabilities, chosen algorithms and scope, as values. Knows no key."""
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
 from rprov.errors import DecodeError
 
@@ -22,6 +22,37 @@ class Nia(IntEnum):
     NIA1 = 1
     NIA2 = 2
     NIA3 = 3
+
+
+class AkaAlgorithm(StrEnum):
+    """The authentication functions that a subscriber's home network and USIM share (TS 33.102 6.3)."""
+
+    MILENAGE = "milenage"
+    """Over AES (TS 35.206); K and OPc of 16 octets."""
+    TUAK = "tuak"
+    """Over Keccak (TS 35.231); K of 16 or 32 octets, TOPc of 32."""
+
+    @property
+    def opc_size(self) -> int:
+        """Octets of OP and OPc, or of TOP and TOPc."""
+        return 32 if self is AkaAlgorithm.TUAK else 16
+
+    def check_sizes(self, k: int, opc: int) -> None:
+        """Insist on lengths of K and OPc (or TOPc) that the functions take; raises `DecodeError`."""
+        if self is AkaAlgorithm.TUAK:
+            if k not in (16, 32) or opc != self.opc_size:
+                raise DecodeError("K of TUAK has 16 or 32 octets and TOPc 32")
+        elif k != 16 or opc != self.opc_size:
+            raise DecodeError("K and OPc have 16 octets each")
+
+
+class AkaMethod(StrEnum):
+    """How the home network runs AKA with a subscriber; it alone chooses (TS 33.501 6.1.2)."""
+
+    FIVE_G_AKA = "5g-aka"
+    """5G AKA (TS 33.501 6.1.3.2)."""
+    EAP_AKA_PRIME = "eap-aka-prime"
+    """EAP-AKA' (TS 33.501 6.1.3.1)."""
 
 
 class Scope(IntEnum):

@@ -35,6 +35,7 @@ from rprov.model.sections import (
     StoreSettings,
     UeTimers,
 )
+from rprov.model.tls import TlsChoices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +58,8 @@ class CpSettings:
     """The network's certificate in EAP-TLS."""
     devices: DeviceTrust
     """What is believed about devices that attach with a certificate."""
+    eap_tls: TlsChoices = field(default_factory=TlsChoices)
+    """What EAP-TLS may negotiate."""
     provisioning: ProvisioningSettings = field(default_factory=ProvisioningSettings)
     """What a device without a subscription gets."""
     sessions: SessionSettings = field(default_factory=SessionSettings)
@@ -113,9 +116,11 @@ class Plan(StrEnum):
     """What a UE is about when it starts."""
 
     PROVISION = "provision"
-    """Attach for provisioning, download a profile, detach, attach with it."""
+    """Get a profile if there is none (attach for provisioning, download, detach), and attach with it."""
     ATTACH = "attach"
     """Attach with the profile that is enabled."""
+    DOWNLOAD = "download"
+    """Attach with the profile that is enabled, fetch another one over that session, and attach with it."""
 
 
 class CredentialKind(StrEnum):
@@ -168,6 +173,8 @@ class EuiccSettings:
     """CERT.EUICC with the EUM's certificate after it, and SK.EUICC."""
     anchors: Files
     """PEM files, or directories of them, with the certificate issuers (CI) that the card trusts."""
+    sqn_age_limit: Annotated[int, Within(1, (1 << 43) - 1)] | None = None
+    """L of TS 33.102 C.2.2: by how many sequence numbers a challenge may be older than the newest; absent: by any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,12 +195,14 @@ class UeSettings:
     """What proves the device in an attach for provisioning."""
     network: NetworkTrust
     """Which networks are believed."""
+    eap_tls: TlsChoices = field(default_factory=TlsChoices)
+    """What EAP-TLS may negotiate."""
     security: AlgorithmSettings = field(default_factory=AlgorithmSettings)
     """NAS and AS algorithms that the UE can do; their order does not matter here."""
     timers: UeTimers = field(default_factory=UeTimers)
     """The standard's timers, where they should differ."""
     plan: Plan = Plan.PROVISION
-    """provision or attach."""
+    """provision, attach or download."""
     max_attempts: Annotated[int, Within(1, 100)] = 5
     """Attempts to attach before giving up (TS 24.501 5.5.1.2.7)."""
     fall_back_to_provisioning: bool = False

@@ -5,6 +5,7 @@ from ipaddress import IPv4Address
 
 from rprov.causes import Cause
 from rprov.crypto.hierarchy import KAmf
+from rprov.crypto.x509_crl import CertificateId
 from rprov.model.identifiers import Eid, Guti, Iccid, Supi, Teid
 from rprov.model.records import ContextRecord
 from rprov.model.report import ReportItem
@@ -271,9 +272,13 @@ class StartNetwork:
 
 @dataclass(frozen=True, slots=True)
 class Register:
-    """This endpoint now holds the context of this identity; an older endpoint of the same identity ends (CP)."""
+    """This endpoint now holds the context of this identity; an older endpoint of the same identity ends (CP).
+
+    `path` names the certificates that have proved it: when one of them is revoked, so is the registration.
+    """
 
     record: ContextRecord
+    path: frozenset[CertificateId] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

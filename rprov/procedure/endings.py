@@ -57,9 +57,18 @@ def on_ue_timeout(state: UeState, event: TimerFired, env: UeEnv) -> Move:
 
 
 def ue_failed(
-    state: UeState, cause: Cause, detail: str, env: UeEnv, *actions: Action, backoff: int | None = None
+    state: UeState,
+    cause: Cause,
+    detail: str,
+    env: UeEnv,
+    *actions: Action,
+    backoff: int | None = None,
+    told: bool = False,
 ) -> Move:
-    """End this try: forget its keys, then try again later, fall back, or conclude."""
+    """End this try: forget its keys, then try again later, fall back, or conclude.
+
+    `told` says that the failure is taken down already.
+    """
     intent = state.intent
     gone = (*actions, *(StopTimer(timer) for timer in UE_TIMERS), DropContexts(), CloseRadio())
     if cause in RETRIABLE and intent.attempt < env.policy.max_attempts:
@@ -72,8 +81,13 @@ def ue_failed(
     again = _fallback(intent, env)
     if again is not None:
         return Move(AwaitRetry(again), (*gone, StartTimer(Timer.T3511, env.policy.timers.t3511)))
-    failed = EndStep(state.step, False, f"{cause.text} ({detail})" if detail else cause.text)
-    return Move(Deregistered(), (*gone, failed, Conclude(False, cause, detail)))
+    failed = () if told else (failure(state.step, cause, detail),)
+    return Move(Deregistered(), (*gone, *failed, Conclude(False, cause, detail)))
+
+
+def failure(step: Step, cause: Cause, detail: str) -> EndStep:
+    """Take down at which step a try has failed, and why."""
+    return EndStep(step, False, f"{cause.text} ({detail})" if detail else cause.text)
 
 
 def _fallback(intent: Intent, env: UeEnv) -> Intent | None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from enum import Enum, IntEnum
 
-from rprov.model.identifiers import Eid, Imsi, Plmn
+from rprov.model.identifiers import Eid, Imsi, Plmn, Supi
 from rprov.model.session import SessionKind
 from rprov.wire.messages import AttachType
 
@@ -57,6 +57,11 @@ class Subscription:
     scheme: int = 0
     key_id: int = 0
     public_key: bytes | None = None
+
+    @property
+    def supi(self) -> Supi:
+        """What names the subscriber in K_AMF and in EAP-AKA'."""
+        return Supi.of_imsi(self.imsi)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from rprov.auth.scheme import NetworkScheme
 from rprov.crypto.hierarchy import KAmf
+from rprov.crypto.x509_crl import CertificateId
 from rprov.model.identifiers import Eid, Guti, Supi
 from rprov.model.records import ContextRecord, ContextState, DeviceRecord
 from rprov.model.security import Algorithms, Scope
@@ -14,7 +15,10 @@ from rprov.wire.messages import AttachRequest
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A UE that has proved nothing yet; `raw` are the octets of its request, `record` what the store knows."""
+    """A UE that has proved nothing yet; `raw` are the octets of its request, `record` what the store knows.
+
+    `path` names the certificates that have proved it, once they have.
+    """
 
     request: AttachRequest
     raw: bytes
@@ -23,6 +27,7 @@ class Candidate:
     ksi: int
     record: DeviceRecord | None = None
     resynchronised: bool = False
+    path: frozenset[CertificateId] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ def supi_of(intent: Intent, plmn: Plmn) -> Supi:
     """The SUPI that both sides put into K_AMF."""
     if isinstance(intent.identity, Eid):
         return Supi.of_eid(intent.identity, plmn)
-    return Supi.of_imsi(intent.identity.imsi)
+    return intent.identity.supi
 
 
 def on_authentication_request(
@@ -203,11 +203,12 @@ def _follow(challenged: Challenged, outcome: NetworkOutcome, env: CpEnv, *action
             request = AuthenticationRequest(candidate.ksi, ABBA, challenge)
             waiting = waiting_for(Timer.T3560, env.policy.timers.t3560, request)
             return Move(AwaitAuthenticationResponse(challenged, waiting), (*actions, *waiting.start()))
-        case PeerProved(eid=eid, certificate=certificate):
+        case PeerProved(eid=eid, certificate=certificate, path=path):
             proved = Prove(Step.AUTHENTICATE, f"the device is EID {eid}: {certificate}")
             eligible = candidate.record is not None and candidate.record.may_be_provisioned
             verdict = scheme.authorise() if eligible else scheme.refuse(Cause.NO_ORDER)
-            return _follow(challenged, verdict, env, *actions, proved)
+            known = replace(challenged, candidate=replace(candidate, path=path))
+            return _follow(known, verdict, env, *actions, proved)
         case Resynchronise(sqn_ms=sqn_ms):
             return _resynchronise(challenged, sqn_ms, *actions)
         case Authenticated() as authenticated:

@@ -280,7 +280,7 @@ def on_context_set_up(state: AwaitContextSetup, _event: Received[InitialContextS
     guard = StartTimer(Timer.LIFETIME, seconds)
     return Move(
         AwaitAttachComplete(registration, waiting),
-        (StopTimer(Timer.CONTEXT_SETUP), proved, Register(record), guard, *waiting.start()),
+        (StopTimer(Timer.CONTEXT_SETUP), proved, Register(record, state.candidate.path), guard, *waiting.start()),
     )
 
 

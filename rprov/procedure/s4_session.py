@@ -114,12 +114,12 @@ def on_session_reject(state: AwaitSession, event: Received[PduSessionReject], en
     """No session: detach, then say why."""
     if event.message.session_id != SESSION:
         return stay(state)
-    return s6_detach.begin_ue(s6_detach.GiveUp(state.intent, event.message.cause, "no session"), env)
+    return s6_detach.begin_ue(s6_detach.GiveUp(state.intent, event.message.cause, "no session", state.step), env)
 
 
 def on_no_session(state: AwaitSession, _event: TimerFired, env: UeEnv) -> Move:
     """The network does not answer any more."""
-    return s6_detach.begin_ue(s6_detach.GiveUp(state.intent, Cause.PEER_SILENT, "T3580 expired"), env)
+    return s6_detach.begin_ue(s6_detach.GiveUp(state.intent, Cause.PEER_SILENT, "T3580 expired", state.step), env)
 
 
 def on_repeated_accept(state: UeState, _event: Received[AttachAccept], _env: UeEnv) -> Move:

@@ -66,8 +66,8 @@ def on_profile_downloaded(state: AwaitDownload, event: ProfileDownloaded, env: U
 
 def on_download_failed(state: AwaitDownload, event: DownloadFailed, env: UeEnv) -> Move:
     """Detach, then say why."""
-    move = s6_detach.begin_ue(s6_detach.GiveUp(state.intent, event.cause, event.detail), env)
-    return Move(move.state, (StopTimer(Timer.DOWNLOAD), EndStep(Step.PROVISION, False, event.detail), *move.actions))
+    move = s6_detach.begin_ue(s6_detach.GiveUp(state.intent, event.cause, event.detail, state.step), env)
+    return Move(move.state, (StopTimer(Timer.DOWNLOAD), *move.actions))
 
 
 def on_download_timeout(state: AwaitDownload, event: TimerFired, env: UeEnv) -> Move:
@@ -75,8 +75,7 @@ def on_download_timeout(state: AwaitDownload, event: TimerFired, env: UeEnv) -> 
     if event.timer is not Timer.DOWNLOAD:
         return stay(state)
     detail = "the provisioning server did not answer in time"
-    move = s6_detach.begin_ue(s6_detach.GiveUp(state.intent, Cause.PROVISIONING_FAILED, detail), env)
-    return Move(move.state, (EndStep(Step.PROVISION, False, detail), *move.actions))
+    return s6_detach.begin_ue(s6_detach.GiveUp(state.intent, Cause.PROVISIONING_FAILED, detail, state.step), env)
 
 
 def on_repeated_accept(state: AwaitDownload, _event: object, _env: UeEnv) -> Move:

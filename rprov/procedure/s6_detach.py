@@ -58,11 +58,12 @@ class Reattach:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """After the detach: end, for this cause."""
+    """After the detach: end, for this cause; `step` is where it failed."""
 
     intent: Intent
     cause: Cause
     detail: str
+    step: Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +82,13 @@ class AwaitDetachAccept(UeState):
 
 
 def begin_ue(after: Reattach | GiveUp, env: UeEnv) -> Move:
-    """Leave in order."""
+    """Leave in order. What has failed is taken down before, at the step where it did."""
     request = DetachRequest(Cause.NORMAL)
     waiting = waiting_for(Timer.T3521, env.policy.timers.t3521, request)
-    return Move(AwaitDetachAccept(after, waiting), waiting.start())
+    failed: tuple[Action, ...] = ()
+    if isinstance(after, GiveUp) and after.cause is not Cause.NORMAL:
+        failed = (endings.failure(after.step, after.cause, after.detail),)
+    return Move(AwaitDetachAccept(after, waiting), (*failed, *waiting.start()))
 
 
 def on_detach_accept(state: AwaitDetachAccept, _event: object, env: UeEnv) -> Move:
@@ -94,7 +98,7 @@ def on_detach_accept(state: AwaitDetachAccept, _event: object, env: UeEnv) -> Mo
         ended = EndStep(Step.DETACH) if state.step is not Step.REATTACH else EndStep(Step.REATTACH)
         move = s7_reattach.begin_ue(state.after.intent, state.after.iccid)
         return Move(move.state, (*gone, ended, *move.actions))
-    ended_move = endings.ue_failed(state, state.after.cause, state.after.detail, env)
+    ended_move = endings.ue_failed(state, state.after.cause, state.after.detail, env, told=True)
     return Move(ended_move.state, (*gone, *ended_move.actions))
 
 
@@ -122,7 +126,7 @@ def on_detach_wanted(state: UeState, event: DetachWanted, env: UeEnv) -> Move:
     if isinstance(state, endings.Deregistered):
         return stay(state)
     if state.phase is Phase.SECURED and not event.switch_off and not isinstance(state, AwaitDetachAccept):
-        return begin_ue(GiveUp(state.intent, Cause.NORMAL, "detached"), env)
+        return begin_ue(GiveUp(state.intent, Cause.NORMAL, "detached", state.step), env)
     leaving = (Send(DetachRequest(Cause.NORMAL, True)),) if state.phase is Phase.SECURED else ()
     return endings.ue_failed(state, Cause.NORMAL, "detached", env, *leaving)
 
@@ -130,7 +134,7 @@ def on_detach_wanted(state: UeState, event: DetachWanted, env: UeEnv) -> Move:
 def on_ue_refused(state: UeState, refusal: Refused, env: UeEnv, *actions: Action) -> Move:
     """End a try that we ourselves refuse to go on with."""
     if state.phase is Phase.SECURED and not isinstance(state, AwaitDetachAccept):
-        move = begin_ue(GiveUp(state.intent, refusal.cause, refusal.detail), env)
+        move = begin_ue(GiveUp(state.intent, refusal.cause, refusal.detail, state.step), env)
         stop = tuple(StopTimer(timer) for timer in endings.UE_TIMERS if timer is not Timer.T3521)
         return Move(move.state, (*actions, *stop, *move.actions))
     return endings.ue_failed(state, refusal.cause, refusal.detail, env, *actions)

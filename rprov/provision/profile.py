@@ -8,12 +8,13 @@ strict about every value that it uses. Knows nothing of how a package is protect
 """
 
 import hmac
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from rprov.errors import DecodeError
 from rprov.model.identifiers import Iccid, Imsi, Plmn
 from rprov.model.secret import Secret
+from rprov.model.security import AkaAlgorithm
 from rprov.provision.profile_files import (
     USIM_AID,
     SuciKey,
@@ -44,7 +45,10 @@ _MAX_PROFILE = 31 << 14
 """Octets of a package: bound, with what the protection adds, it still fits into half a MiB (`bpp.MAX_PACKAGE`)."""
 _MAX_FILE = 1 << 16
 _MAX_NAME = 64
-_MILENAGE = 1
+_ALGORITHMS = {AkaAlgorithm.MILENAGE: 1, AkaAlgorithm.TUAK: 2}
+_RES_OF_64_BITS = b"\x01"
+"""Algorithm options: MAC, CK and IK as short as they can be, RES of 8 octets."""
+_MAX_KECCAKS = 255
 
 _HEADER, _PIN, _PUK, _AKA, _END, _MF, _USIM, _DF_5GS = 0xA0, 0xA2, 0xA3, 0xA4, 0xAA, 0xB0, 0xB3, 0xBC
 _OTHER_NAAS = frozenset({0xB5, 0xB9})  # ISIM, CSIM
@@ -55,7 +59,8 @@ _KNOWN = frozenset(range(0xA0, 0xAB)) | frozenset(range(0xB0, 0xBF)) | {0xBF1F, 
 class ProfileContents:
     """A subscription: who the subscriber is, the key, and how the SUPI is concealed.
 
-    `name` is the profile's name, `provider` what EF.SPN shows (16 plain characters, or 7 of any script).
+    `name` is the profile's name, `provider` what EF.SPN shows (16 plain characters, or 7 of any script). With TUAK
+    `opc` is TOPc, and `keccaks` says how often its permutation runs.
     """
 
     iccid: Iccid
@@ -68,12 +73,15 @@ class ProfileContents:
     suci_key: SuciKey | None = None
     routing_indicator: str = DEFAULT_ROUTING_INDICATOR
     sqn_array: tuple[int, ...] = (0,) * SQN_SLOTS
+    algorithm: AkaAlgorithm = AkaAlgorithm.MILENAGE
+    keccaks: int = 1
 
     def __post_init__(self) -> None:
         if not self.imsi.belongs_to(self.home):
             raise DecodeError(f"IMSI {self.imsi} is not of the home network {self.home}")
-        if len(self.k) != 16 or len(self.opc) != 16:
-            raise DecodeError("K and OPc have 16 octets")
+        self.algorithm.check_sizes(len(self.k), len(self.opc))
+        if not 1 <= self.keccaks <= (_MAX_KECCAKS if self.algorithm is AkaAlgorithm.TUAK else 1):
+            raise DecodeError(f"Keccak runs 1 to {_MAX_KECCAKS} times, and with TUAK only")
         if len(self.name.encode()) > _MAX_NAME or not self.name.isprintable():
             raise DecodeError(f"a profile's name has at most {_MAX_NAME} octets of printable text")
         encode_provider(self.provider)
@@ -124,9 +132,16 @@ def _build_header(contents: ProfileContents) -> bytes:
         tlv(0x81, b"\x03"),
         tlv(0x82, contents.name.encode()),
         tlv(0x83, contents.iccid.plain_octets),
-        tlv(0xA5, tlv(0x81), tlv(0x84)),  # services: usim, milenage
+        tlv(0xA5, tlv(0x81), tlv(_service(contents))),  # services: usim, and the algorithm
         tlv(0xA6, *(tlv(0x06, _template(number)) for number in templates)),
     )
+
+
+def _service(contents: ProfileContents) -> int:
+    """The service that the card must have: milenage, tuak128 or tuak256, after the length of K."""
+    if contents.algorithm is AkaAlgorithm.MILENAGE:
+        return 0x84
+    return 0x85 if len(contents.k) == 16 else 0x90
 
 
 def _file(content: bytes, descriptor: bytes = b"") -> bytes:
@@ -204,10 +219,11 @@ def _build_usim(contents: ProfileContents, numbers: Iterator[int]) -> bytes:
 def _build_aka(contents: ProfileContents, numbers: Iterator[int]) -> bytes:
     algorithm = tlv(
         0xA1,
-        tlv(0x80, integer(_MILENAGE)),
-        tlv(0x81, b"\x01"),
+        tlv(0x80, integer(_ALGORITHMS[contents.algorithm])),
+        tlv(0x81, _RES_OF_64_BITS),
         tlv(0x82, contents.k.octets),
         tlv(0x83, contents.opc.octets),
+        tlv(0x87, integer(contents.keccaks)) if contents.keccaks > 1 else b"",  # DER: a default is left out
     )
     initial = b""
     if any(contents.sqn_array):
@@ -236,19 +252,21 @@ def parse_profile(package: bytes) -> ProfileContents:
     if 0xA3 not in usim:
         raise DecodeError("profile: EF.IMSI is missing")
     imsi = decode_imsi(usim[0xA3])
-    k, opc, sqn_array = _parse_aka(elements[_AKA])
+    aka = _parse_aka(elements[_AKA])
     df_5gs = _files(elements[_DF_5GS]) if _DF_5GS in elements else {}
     return ProfileContents(
         iccid=iccid,
         imsi=imsi,
         home=decode_home(usim.get(0xB5), imsi),
-        k=k,
-        opc=opc,
+        k=aka.k,
+        opc=aka.opc,
         name=name,
         provider=decode_provider(usim[0xAD]) if 0xAD in usim else "",
         suci_key=decode_suci_calculation(df_5gs[0xA9]) if 0xA9 in df_5gs else None,
         routing_indicator=(decode_routing_indicator(df_5gs[0xAC]) if 0xAC in df_5gs else DEFAULT_ROUTING_INDICATOR),
-        sqn_array=sqn_array,
+        sqn_array=aka.sqn_array,
+        algorithm=aka.algorithm,
+        keccaks=aka.keccaks,
     )
 
 
@@ -324,7 +342,16 @@ def _content(file: Tlv) -> bytes:
     return bytes(content)
 
 
-def _parse_aka(value: bytes) -> tuple[Secret, Secret, tuple[int, ...]]:
+@dataclass(frozen=True, slots=True)
+class _Aka:
+    algorithm: AkaAlgorithm
+    k: Secret
+    opc: Secret
+    keccaks: int
+    sqn_array: tuple[int, ...]
+
+
+def _parse_aka(value: bytes) -> _Aka:
     what = "AKA parameters"
     reader = Reader(value, what)
     reader.take(0xA0)
@@ -332,19 +359,31 @@ def _parse_aka(value: bytes) -> tuple[Secret, Secret, tuple[int, ...]]:
     if choice.peek() != 0xA1:
         raise DecodeError(f"{what}: mapped onto another application, which is not built")
     fields = {element.tag: element.value for element in Reader(choice.take(0xA1).value, what).rest()}
-    algorithm = read_integer(fields.get(0x80, b""), what, 127)
-    if algorithm != _MILENAGE:
-        raise DecodeError(f"{what}: algorithm {algorithm} is not built, only Milenage (1)")
-    # TS 35.206 4.1: r1..r5 and c1..c5 as given there; a package may bring others, a Milenage of ours cannot.
-    if fields.get(0x84, _ROTATIONS) != _ROTATIONS or fields.get(0x85, _CONSTANTS) != _CONSTANTS:
-        raise DecodeError(f"{what}: rotations and constants other than those of TS 35.206 are not built")
-    k, opc = (Secret(fixed(fields.get(tag, b""), 16, what)) for tag in (0x82, 0x83))
+    algorithm = _parse_algorithm(fields, what)
+    k, opc = (Secret(fields.get(tag, b"")) for tag in (0x82, 0x83))
+    algorithm.check_sizes(len(k), len(opc))
+    keccaks = read_integer(fields[0x87], what, _MAX_KECCAKS) if 0x87 in fields else 1
     sqn_array = (0,) * SQN_SLOTS
     for element in reader.rest():
         if element.tag == 0xA5:
             values = Reader(element.value, what).rest()
             sqn_array = tuple(int.from_bytes(fixed(item.value, 6, what), "big") for item in values)
-    return k, opc, sqn_array
+    return _Aka(algorithm, k, opc, keccaks if algorithm is AkaAlgorithm.TUAK else 1, sqn_array)
+
+
+def _parse_algorithm(fields: Mapping[int, bytes], what: str) -> AkaAlgorithm:
+    number = read_integer(fields.get(0x80, b""), what, 127)
+    algorithm = next((item for item, known in _ALGORITHMS.items() if known == number), None)
+    if algorithm is None:
+        raise DecodeError(f"{what}: algorithm {number} is not built, only Milenage (1) and TUAK (2)")
+    if algorithm is AkaAlgorithm.TUAK and fields.get(0x81) != _RES_OF_64_BITS:
+        raise DecodeError(f"{what}: TUAK with other lengths than a RES of 8 octets is not built")
+    # TS 35.206 4.1: r1..r5 and c1..c5 as given there; a package may bring others, a Milenage of ours cannot.
+    if algorithm is AkaAlgorithm.MILENAGE and (
+        fields.get(0x84, _ROTATIONS) != _ROTATIONS or fields.get(0x85, _CONSTANTS) != _CONSTANTS
+    ):
+        raise DecodeError(f"{what}: rotations and constants other than those of TS 35.206 are not built")
+    return algorithm
 
 
 _ROTATIONS = bytes((64, 0, 32, 64, 96))

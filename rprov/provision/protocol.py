@@ -54,6 +54,7 @@ class Downloaded:
 
 
 Dialogue = Generator[Request, Answer, Downloaded]
+Notifying = Generator[Request, Answer, bool]
 
 
 class Provisioner(Protocol):
@@ -61,3 +62,6 @@ class Provisioner(Protocol):
 
     def begin(self, server: ProvisioningServer, card: Eid) -> Dialogue:
         """Begin to download a profile from `server` into the card with this EID."""
+
+    def notify(self, server: ProvisioningServer) -> Notifying:
+        """Bring `server` what the card still has to tell it; says whether all of it was taken."""

@@ -37,6 +37,11 @@ _CP_1: Step = (
     "CREATE INDEX cp_contexts_identity ON cp_contexts (identity)",
 )
 
+_CP_2: Step = (
+    "ALTER TABLE cp_subscribers ADD COLUMN algorithm TEXT DEFAULT 'milenage' NOT NULL",
+    "ALTER TABLE cp_subscribers ADD COLUMN method TEXT DEFAULT '5g-aka' NOT NULL",
+)
+
 _SMDP_1: Step = (
     "CREATE TABLE smdp_orders (matching_id TEXT PRIMARY KEY NOT NULL, eid TEXT NOT NULL, iccid TEXT NOT NULL,"
     " imsi TEXT NOT NULL, state TEXT NOT NULL, added_at BIGINT NOT NULL, sealed_package OCTETS NOT NULL,"
@@ -54,7 +59,7 @@ _EUICC_1: Step = (
     "CREATE TABLE euicc_cards (eid TEXT PRIMARY KEY NOT NULL, version BIGINT NOT NULL, sealed_state OCTETS NOT NULL)",
 )
 
-STEPS: Mapping[Room, tuple[Step, ...]] = {Room.CP: (_CP_1,), Room.SMDP: (_SMDP_1,), Room.EUICC: (_EUICC_1,)}
+STEPS: Mapping[Room, tuple[Step, ...]] = {Room.CP: (_CP_1, _CP_2), Room.SMDP: (_SMDP_1,), Room.EUICC: (_EUICC_1,)}
 """For each room its versions in order; the first is version 1."""
 
 _GROUND = (

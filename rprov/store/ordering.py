@@ -6,11 +6,13 @@ What is not given is drawn: an IMSI of the network, an ICCID with its check digi
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from rprov.crypto.aka_functions import subscriber_code
 from rprov.errors import ConfigError
 from rprov.model.env import Entropy
 from rprov.model.identifiers import Eid, Iccid, Imsi, Plmn, luhn_check_digit
 from rprov.model.records import Order, SubscriberRecord
 from rprov.model.secret import Secret
+from rprov.model.security import AkaAlgorithm, AkaMethod
 from rprov.provision.profile import ProfileContents, SuciKey, build_profile
 
 ISSUER = "8988211"
@@ -40,12 +42,15 @@ class NewOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
-    """What somebody has chosen; the rest is drawn."""
+    """What somebody has chosen; the rest is drawn. `op` is an operator's OP (TUAK: TOP), from which `opc` follows."""
 
     iccid: Iccid | None = None
     imsi: Imsi | None = None
     k: Secret | None = None
     opc: Secret | None = None
+    op: Secret | None = None
+    algorithm: AkaAlgorithm = AkaAlgorithm.MILENAGE
+    method: AkaMethod = AkaMethod.FIVE_G_AKA
     matching_id: str | None = None
     provider: str = "rprov"
     """The name of the operator, as the device shows it."""
@@ -62,7 +67,7 @@ def draw_order(
     if not imsi.belongs_to(home):
         raise ConfigError(f"IMSI {imsi} is not of the network {home}")
     order = Order(eid, given.iccid or _iccid(entropy), imsi, given.matching_id or _matching_id(entropy))
-    k, opc = given.k or Secret(entropy(16)), given.opc or Secret(entropy(16))
+    k, opc = _keys(given, entropy)
     contents = ProfileContents(
         iccid=order.iccid,
         imsi=imsi,
@@ -72,8 +77,22 @@ def draw_order(
         name=given.name,
         provider=given.provider,
         suci_key=suci_key,
+        algorithm=given.algorithm,
     )
-    return NewOrder(order, SubscriberRecord(order.supi, k, opc), build_profile(contents))
+    subscriber = SubscriberRecord(order.supi, k, opc, algorithm=given.algorithm, method=given.method)
+    return NewOrder(order, subscriber, build_profile(contents))
+
+
+def _keys(given: Given, entropy: Entropy) -> tuple[Secret, Secret]:
+    """Give K and OPc; those of TUAK are drawn as long as they can be."""
+    size = given.algorithm.opc_size
+    k = given.k or Secret(entropy(size))
+    if given.op is None:
+        return k, given.opc or Secret(entropy(size))
+    if given.opc is not None:
+        raise ConfigError("OP and OPc are given: one follows from the other")
+    given.algorithm.check_sizes(len(k), len(given.op))
+    return k, subscriber_code(given.algorithm, k, given.op)
 
 
 def choose_suci_key(public_keys: Mapping[tuple[int, int], bytes]) -> SuciKey | None:

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, delete, func, insert, select
 from rprov.model.identifiers import Eid, Iccid, Imsi, Supi
 from rprov.model.records import Order, OrderState, SubscriberRecord
 from rprov.model.secret import Secret
+from rprov.model.security import AkaAlgorithm, AkaMethod
 from rprov.store import orders, subscribers
 from rprov.store.schema import SMDP_OUTBOX
 from rprov.store.seal import Seal
@@ -52,12 +53,16 @@ def accept(connection: Connection, seal: Seal, news: News) -> None:
             known = subscribers.load(connection, seal, subscriber.supi)
             if known is None:
                 subscribers.add(connection, seal, subscriber)
-            elif (known.k, known.opc) != (subscriber.k, subscriber.opc):
+            elif _credentials(known) != _credentials(subscriber):
                 raise Conflict(f"there is a subscriber {subscriber.supi} with other keys already")
         case OrderClosed(matching_id, state):
             orders.close_at_cp(connection, matching_id, state)
         case _:
             assert_never(news)
+
+
+def _credentials(record: SubscriberRecord) -> tuple[Secret, Secret, AkaAlgorithm, AkaMethod]:
+    return record.k, record.opc, record.algorithm, record.method
 
 
 def post(connection: Connection, seal: Seal, news: News) -> None:
@@ -98,6 +103,8 @@ def _encode(news: News) -> bytes:
                 "amf": subscriber.amf.hex(),
                 "sqn": subscriber.sqn,
                 "active": subscriber.active,
+                "algorithm": subscriber.algorithm.value,
+                "method": subscriber.method.value,
             }
         case OrderClosed(matching_id, state):
             content = {"kind": "orderClosed", "matching_id": matching_id, "state": state.value}
@@ -125,5 +132,8 @@ def _decode(octets: bytes) -> News:
             bytes.fromhex(content["amf"]),
             content["sqn"],
             content["active"],
+            # absent in news of a time when there was only one of each
+            AkaAlgorithm(content.get("algorithm", AkaAlgorithm.MILENAGE)),
+            AkaMethod(content.get("method", AkaMethod.FIVE_G_AKA)),
         ),
     )

@@ -2,7 +2,7 @@
 
     ci.pem ── eum.pem ── device.pem, euicc.pem      (leaf first, then the EUM)
        └───── dp-tls.pem dp-auth.pem dp-pb.pem
-    network-ca.pem ── cp.pem
+    network-ca.pem ── cp.pem        suci.key: with it the home network reveals SUCIs
 
 Never overwrites a file. What stands in a certificate is decided in `crypto/issue.py`, what is believed in `x509.py`.
 """
@@ -33,6 +33,9 @@ MAX_FILE = 1 << 20
 """Octets of a PEM file; a bundle of anchors of a whole industry is smaller."""
 
 
+_PLAIN = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+
+
 @dataclass(frozen=True, slots=True)
 class Issuing:
     """When certificates begin, how many days they last, where keys and serial numbers come from, on which curve."""
@@ -55,7 +58,7 @@ class Issuing:
 def init_pki(
     place: Path, issuing: Issuing, plmn: Plmn, fqdn: str, eid_prefix: str, organization: str = "rprov test EUM"
 ) -> list[Path]:
-    """Make everything but devices: CI, EUM, network CA, CP, SM-DP+; gives the files. Raises `ConfigError`."""
+    """Make everything but devices: CI, EUM, network CA, CP, SM-DP+, SUCI key; gives the files. Raises `ConfigError`."""
     terms = issuing.terms
     ci_key, eum_key, ca_key, cp_key, tls_key, auth_key, pb_key = (issuing.key() for _ in range(7))
     ci = issue.make_ci(ci_key, **terms)
@@ -70,8 +73,20 @@ def init_pki(
         **_pair("dp-tls", tls_key, issue.make_dp_tls(ci, ci_key, tls_key, fqdn, SMDP_OID, **terms)),
         **_pair("dp-auth", auth_key, issue.make_dp_auth(ci, ci_key, auth_key, SMDP_OID, **terms)),
         **_pair("dp-pb", pb_key, issue.make_dp_pb(ci, ci_key, pb_key, SMDP_OID, **terms)),
+        "suci.key": _suci_key(PROFILE_B, issuing.entropy),
     }
     return _write(place, files)
+
+
+def make_suci_key(place: Path, profile: int, entropy: Entropy, name: str = "suci") -> list[Path]:
+    """Make a private key for revealing SUCIs, of profile 1 (A) or 2 (B); raises `ConfigError`."""
+    return _write(place, {f"{name}.key": _suci_key(profile, entropy)})
+
+
+def _suci_key(profile: int, entropy: Entropy) -> bytes:
+    if profile == PROFILE_A:
+        return x25519.X25519PrivateKey.from_private_bytes(entropy(32)).private_bytes(*_PLAIN)
+    return issue.private_key(entropy, "P-256").private_bytes(*_PLAIN)
 
 
 def issue_device(place: Path, issuing: Issuing, eid: Eid, name: str = "device") -> list[Path]:
@@ -100,7 +115,7 @@ def _issue(place: Path, issuing: Issuing, eid: Eid, name: str, role: Role) -> li
 
 def load_chain(path: Path) -> tuple[x509.Certificate, ...]:
     """Read the certificates of a PEM file, or the one of a DER file, in their order; raises `ConfigError`."""
-    octets = _read(path)
+    octets = read_file(path)
     try:
         if b"-----BEGIN" in octets:
             return tuple(x509.load_pem_x509_certificates(octets))
@@ -130,7 +145,7 @@ def load_home_network_key(path: Path, profile: int) -> HomeNetworkKey:
 
 def _private_key(path: Path) -> object:
     try:
-        return serialization.load_pem_private_key(_read(path, secret=True), None)
+        return serialization.load_pem_private_key(read_file(path, secret=True), None)
     except (ValueError, TypeError):  # TypeError: it is encrypted
         raise ConfigError(f"{path}: there is no unencrypted private key in this file") from None
 
@@ -152,7 +167,8 @@ def check_pair(chain: Sequence[x509.Certificate], key: ec.EllipticCurvePrivateKe
         raise ConfigError(f"{path}: the private key is not that of the certificate")
 
 
-def _read(path: Path, secret: bool = False) -> bytes:
+def read_file(path: Path, secret: bool = False) -> bytes:
+    """Read a file of bounded size, one that only its owner may read if it is `secret`; raises `ConfigError`."""
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
@@ -246,10 +262,8 @@ def _names(certificate: x509.Certificate) -> tuple[str, ...]:
 
 
 def _pair(name: str, key: ec.EllipticCurvePrivateKey, *chain: x509.Certificate) -> dict[str, bytes]:
-    pem = serialization.Encoding.PEM
-    plain = (pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    certificates = b"".join(certificate.public_bytes(pem) for certificate in chain)
-    return {f"{name}.pem": certificates, f"{name}.key": key.private_bytes(*plain)}
+    certificates = b"".join(certificate.public_bytes(serialization.Encoding.PEM) for certificate in chain)
+    return {f"{name}.pem": certificates, f"{name}.key": key.private_bytes(*_PLAIN)}
 
 
 def _write(place: Path, files: Mapping[str, bytes]) -> list[Path]:

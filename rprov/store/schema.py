@@ -30,6 +30,8 @@ CP_SUBSCRIBERS = Table(
     Column("amf", LargeBinary, nullable=False),
     Column("sqn", BigInteger, nullable=False),
     Column("active", Boolean, nullable=False),
+    Column("algorithm", Text, nullable=False, server_default="milenage"),
+    Column("method", Text, nullable=False, server_default="5g-aka"),
 )
 
 CP_ORDERS = Table(

@@ -13,6 +13,7 @@ from rprov.auth.usim import DELTA, IND_BITS, next_sqn
 from rprov.model.identifiers import Supi
 from rprov.model.records import SubscriberRecord
 from rprov.model.secret import Secret
+from rprov.model.security import AkaAlgorithm, AkaMethod
 from rprov.store.schema import CP_SUBSCRIBERS
 from rprov.store.seal import Seal
 from rprov.store.writer import Conflict
@@ -32,6 +33,8 @@ def add(connection: Connection, seal: Seal, record: SubscriberRecord) -> None:
             amf=record.amf,
             sqn=record.sqn,
             active=record.active,
+            algorithm=record.algorithm.value,
+            method=record.method.value,
         )
     )
 
@@ -50,9 +53,12 @@ def set_active(connection: Connection, supi: Supi, active: bool) -> bool:
 
 
 def _record(row: Row[tuple[object, ...]], seal: Seal) -> SubscriberRecord:
-    supi = Supi(row.supi)
+    supi, algorithm = Supi(row.supi), AkaAlgorithm(row.algorithm)
     keys = seal.open(row.sealed_keys, _place(supi))
-    return SubscriberRecord(supi, Secret(keys[:16]), Secret(keys[16:]), row.amf, row.sqn, row.active)
+    split = len(keys) - algorithm.opc_size
+    return SubscriberRecord(
+        supi, Secret(keys[:split]), Secret(keys[split:]), row.amf, row.sqn, row.active, algorithm, AkaMethod(row.method)
+    )
 
 
 def _place(supi: Supi) -> str:

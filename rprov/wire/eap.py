@@ -32,6 +32,8 @@ class EapType(IntEnum):
     NOTIFICATION = 2
     NAK = 3
     TLS = 13
+    AKA = 23
+    AKA_PRIME = 50
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,45 +1,39 @@
 """The wiring of a CP: its policy, its schemes, its store and its UP."""
 
 import asyncio
+import logging
 from ipaddress import IPv4Network
-from typing import Any
-
-from cryptography.hazmat.primitives.asymmetric import ec, x25519
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from rprov.auth.aka import FiveGAkaNetworkScheme
-from rprov.auth.eap_tls import EapTlsServerEngines
+from rprov.auth.eap_aka_prime import EapAkaPrimeNetworkScheme
 from rprov.auth.scheme import NetworkScheme
+from rprov.crypto.aka_functions import aka_functions
 from rprov.crypto.suci import HomeNetworkKey, reveal
-from rprov.crypto.x509 import Role
+from rprov.crypto.tls_openssl import ticket_octets
 from rprov.daemon.cp import CpDaemon, CpSetup
 from rprov.daemon.n6 import NatMap, NatRange
 from rprov.daemon.sessions import SessionRules, Sessions
 from rprov.daemon.userplane import UpUserPlane
-from rprov.errors import ConfigError
 from rprov.model.identifiers import Eid, Suci, Supi
 from rprov.model.policy import CpPolicy, ProvisioningPolicy
 from rprov.model.records import SubscriberRecord
 from rprov.model.report import Recorder
-from rprov.model.secret import Secret
-from rprov.model.sections import DeviceRoles, ServerSettings, TransportProtocol
+from rprov.model.sections import ServerSettings, TransportProtocol
+from rprov.model.security import AkaMethod
 from rprov.model.session import UserPlaneAddress
 from rprov.model.settings import CpSettings
 from rprov.procedure.engines import CpEngines, CpEnv
 from rprov.session.ip.packet import IpProtocol
 from rprov.session.restriction import Destination
 from rprov.store.cp import open_cp_store
-from rprov.store.pki import load_anchors
+from rprov.store.pki import load_home_network_key
 from rprov.transport import tcp
 from rprov.wire.link_asn1 import LinkAsn1
 from rprov.wire.nas_asn1 import NasAsn1
-from rprov.wiring.node import Node, credentials
+from rprov.wiring.certificates import CpCertificates
+from rprov.wiring.node import Node
 
-_ROLES = {
-    DeviceRoles.DEVICE: frozenset({Role.DEVICE}),
-    DeviceRoles.EUICC: frozenset({Role.EUICC}),
-    DeviceRoles.BOTH: frozenset({Role.DEVICE, Role.EUICC}),
-}
+_LOG = logging.getLogger("rprov.cp")
 _PROTOCOLS = {TransportProtocol.TCP: int(IpProtocol.TCP), TransportProtocol.UDP: int(IpProtocol.UDP)}
 
 
@@ -64,20 +58,12 @@ def cp_policy(settings: CpSettings) -> CpPolicy:
     )
 
 
-def _certificate_engines(settings: CpSettings) -> EapTlsServerEngines:
-    return EapTlsServerEngines(
-        credentials(settings.certificate),
-        load_anchors(settings.devices.anchors),
-        settings.devices.eum_prefixes,
-        _ROLES[settings.devices.roles],
-    )
-
-
 def _aka(record: SubscriberRecord, env: CpEnv) -> NetworkScheme:
-    return FiveGAkaNetworkScheme(
+    """Run what the home network has chosen for this subscriber (TS 33.501 6.1.2)."""
+    scheme = EapAkaPrimeNetworkScheme if record.method is AkaMethod.EAP_AKA_PRIME else FiveGAkaNetworkScheme
+    return scheme(
         supi=record.supi,
-        k=record.k,
-        opc=record.opc,
+        functions=aka_functions(record.algorithm, record.k, record.opc),
         amf=record.amf,
         sqn=record.sqn,
         network=env.policy.plmn.serving_network_name,
@@ -85,32 +71,25 @@ def _aka(record: SubscriberRecord, env: CpEnv) -> NetworkScheme:
     )
 
 
-def cp_engines(settings: CpSettings, codec: NasAsn1) -> CpEngines:
-    """What the core of a CP has made for each UE; reads certificates and keys."""
-    certificates = _certificate_engines(settings)
-    keys = {entry.id: _home_network_key(entry.scheme, entry.key) for entry in settings.suci_keys}
+def cp_engines(settings: CpSettings, codec: NasAsn1, certificates: CpCertificates) -> CpEngines:
+    """What the core of a CP has made for each UE; reads the keys of SUCIs."""
+    keys = _home_network_keys(settings)
 
     def certificate(claimed: Eid, env: CpEnv) -> NetworkScheme:
-        return certificates.scheme(claimed, env.policy.plmn.serving_network_name, env.wall)
+        return certificates.engines.scheme(claimed, env.policy.plmn.serving_network_name, env.wall)
 
     def revealed(suci: Suci) -> Supi:
-        return reveal(suci, keys)
+        return reveal(suci, keys.get(suci.scheme, {}))
 
     return CpEngines(codec, certificate, _aka, revealed)
 
 
-def _home_network_key(scheme: int, path: Any) -> HomeNetworkKey:
-    try:
-        key = load_pem_private_key(path.read_bytes(), None)
-    except (OSError, ValueError, TypeError):
-        raise ConfigError(f"{path}: there is no unencrypted private key in this file") from None
-    match key:
-        case x25519.X25519PrivateKey():
-            return HomeNetworkKey(scheme, Secret(key.private_bytes_raw()))
-        case ec.EllipticCurvePrivateKey():
-            return HomeNetworkKey(scheme, Secret(key.private_numbers().private_value.to_bytes(32)))
-        case _:
-            raise ConfigError(f"{path}: a SUCI key is of X25519 or P-256")
+def _home_network_keys(settings: CpSettings) -> dict[int, dict[int, HomeNetworkKey]]:
+    """Read the keys by scheme and id: two schemes may use the same id."""
+    found: dict[int, dict[int, HomeNetworkKey]] = {}
+    for entry in settings.suci_keys:
+        found.setdefault(entry.scheme, {})[entry.id] = load_home_network_key(entry.key, entry.scheme)
+    return found
 
 
 def _nat(settings: CpSettings) -> NatMap:
@@ -149,17 +128,31 @@ def _ordinary_destinations(settings: CpSettings) -> tuple[Destination, ...]:
     return (*listed, *servers)
 
 
+def _say_tickets() -> None:
+    """Say whether OpenSSL sends session tickets, which nobody can use here."""
+    if octets := ticket_octets():
+        _LOG.info("TLS 1.3: %d octets of useless session tickets leave with each 0x00 (OPENSSL_CONF)", octets)
+    else:
+        _LOG.info("TLS 1.3: no session tickets")
+
+
 async def open_cp(settings: CpSettings, recorder: Recorder) -> Node:
     """Build a CP with its UP and its store."""
     codec = NasAsn1()
-    engines = cp_engines(settings, codec)
+    certificates = CpCertificates(settings)
+    _say_tickets()
+    engines = cp_engines(settings, codec, certificates)
     store = await open_cp_store(settings.store)
-    plane = UpUserPlane(
-        asyncio.get_running_loop(),
-        UserPlaneAddress(settings.n3.address, settings.n3.port),
-        _nat(settings),
-        mtu=settings.sessions.mtu,
-    )
+    try:
+        plane = UpUserPlane(
+            asyncio.get_running_loop(),
+            UserPlaneAddress(settings.n3.address, settings.n3.port),
+            _nat(settings),
+            mtu=settings.sessions.mtu,
+        )
+    except BaseException:
+        await store.close()
+        raise
     rules = SessionRules(
         gateway=settings.sessions.gateway,
         provisioning_pool=settings.sessions.provisioning_pool,
@@ -187,6 +180,11 @@ async def open_cp(settings: CpSettings, recorder: Recorder) -> Node:
 
     def reload() -> None:
         nonlocal engines
-        engines = cp_engines(settings, codec)
+        made = cp_engines(settings, codec, certificates)
+        certificates.reload()
+        engines = made
+        if ended := daemon.revoke(certificates.engines.revoked.certificates):
+            _LOG.warning("%d registered devices are detached: their certificates are revoked", ended)
 
+    daemon.revoke(certificates.engines.revoked.certificates)
     return Node(daemon, reload, [store.close])

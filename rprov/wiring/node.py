@@ -1,8 +1,11 @@
 """What every wired node is: a daemon, what it stands on, and how its certificates are exchanged."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 
 from rprov.crypto.tls import TlsCredentials
 from rprov.model.sections import CredentialFiles
@@ -31,6 +34,17 @@ class Node:
         await self.daemon.close()
         for closer in reversed(self.closers):
             await closer()
+
+
+def issuer_of(certificate: x509.Certificate, anchors: Sequence[x509.Certificate]) -> x509.Certificate | None:
+    """Find who has signed a certificate, by its signature: two issuers may have the same name."""
+    for anchor in anchors:
+        try:
+            certificate.verify_directly_issued_by(anchor)
+        except (ValueError, TypeError, InvalidSignature):
+            continue
+        return anchor
+    return None
 
 
 def credentials(files: CredentialFiles) -> TlsCredentials:

@@ -15,14 +15,14 @@ from rprov.provision.sgp22.smdp_sessions import SmdpCredential
 from rprov.store.cp import open_cp_store
 from rprov.store.pki import load_anchors
 from rprov.store.smdp import open_smdp_store
-from rprov.wiring.node import Node, credentials
+from rprov.wiring.node import Node, credentials, issuer_of
 
 
 def smdp_core_settings(settings: SmdpSettings) -> SmdpCoreSettings:
     """What the core of an SM-DP+ goes by; reads certificates and keys."""
     auth, binding = credentials(settings.certificates.auth), credentials(settings.certificates.pb)
     anchors = load_anchors(settings.anchors)
-    issuer = next((anchor for anchor in anchors if anchor.subject == auth.chain[0].issuer), None)
+    issuer = issuer_of(auth.chain[0], anchors)
     if issuer is None:
         raise ConfigError(f"{settings.certificates.auth.chain}: its issuer is not among the anchors")
     credential = SmdpCredential(issuer, auth.chain[0], auth.key, binding.chain[0], binding.key)
@@ -77,7 +77,8 @@ async def open_smdp(settings: SmdpSettings, recorder: Recorder) -> Node:
     )
 
     def reload() -> None:
-        core.exchange(smdp_core_settings(settings))
-        _load_server_tls(context, settings)
+        renewed = smdp_core_settings(settings)
+        _load_server_tls(context, settings)  # all of them or none: this one may be refused too
+        core.exchange(renewed)
 
     return Node(daemon, reload, closers)

@@ -2,12 +2,15 @@
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import Certificate
 
 from rprov.auth.aka import FiveGAkaPeerScheme
+from rprov.auth.aka_peer import AkaPeerScheme
+from rprov.auth.eap_aka_prime_peer import EapAkaPrimePeerScheme
 from rprov.auth.eap_tls import EapTlsPeerEngines
 from rprov.auth.scheme import PeerScheme
 from rprov.crypto.tls import TlsCredentials
@@ -17,7 +20,7 @@ from rprov.daemon.download import SessionDownload
 from rprov.daemon.ue import UeDaemon, UeSetup
 from rprov.daemon.userplane import UeUserPlane
 from rprov.errors import ConfigError
-from rprov.model.identifiers import Plmn
+from rprov.model.identifiers import Eid, Plmn
 from rprov.model.policy import UePolicy
 from rprov.model.report import Recorder
 from rprov.model.sections import CredentialFiles
@@ -29,13 +32,13 @@ from rprov.procedure.purpose import Intent, Purpose
 from rprov.provision.euicc.es10 import Euicc
 from rprov.provision.euicc.state import CardCredential, CardState
 from rprov.provision.sgp22.lpa import Lpa
-from rprov.store.euicc import open_euicc_store
+from rprov.store.euicc import SavedCard, open_euicc_store
 from rprov.store.pki import check_pair, load_anchors, load_chain, load_key
 from rprov.trace.tally import PacketTally
 from rprov.transport import tcp
 from rprov.wire.nas_asn1 import NasAsn1
 from rprov.wire.radio_asn1 import RadioAsn1
-from rprov.wiring.node import Node, credentials
+from rprov.wiring.node import Node, credentials, issuer_of
 
 EUICC_KEY = "SK.EUICC"
 
@@ -63,16 +66,34 @@ async def open_card(settings: UeSettings) -> tuple[CardHolder, Callable[[], Awai
         )
     anchors = load_anchors(settings.euicc.anchors)
     store = await open_euicc_store(settings.euicc.store)
-    saved = await store.load(eid)
+    try:
+        state, version = _state(settings, eid, await store.load(eid), chain, anchors)
+        euicc = Euicc(state, {EUICC_KEY: key}, anchors, secrets.token_bytes, datetime.now(UTC))
+    except BaseException:
+        await store.close()
+        raise
+    return CardHolder(euicc, store, version, settings.euicc.sqn_age_limit), store.close
+
+
+def _state(
+    settings: UeSettings,
+    eid: Eid,
+    saved: SavedCard | None,
+    chain: Sequence[Certificate],
+    anchors: Sequence[Certificate],
+) -> tuple[CardState, int]:
+    euicc, eum = (certificate.public_bytes(Encoding.DER) for certificate in chain[:2])
     if saved is None:
-        der = [certificate.public_bytes(Encoding.DER) for certificate in chain[:2]]
-        ci = next((anchor for anchor in anchors if anchor.subject == chain[1].issuer), anchors[0])
-        credential = CardCredential(subject_key_id(ci), der[0], der[1], EUICC_KEY)
-        state, version = CardState(eid, (credential,)), 0
-    else:
-        state, version = CardState.decode(saved.state), saved.version
-    euicc = Euicc(state, {EUICC_KEY: key}, anchors, secrets.token_bytes, datetime.now(UTC))
-    return CardHolder(euicc, store, version), store.close
+        ci = issuer_of(chain[1], anchors) or anchors[0]
+        return CardState(eid, (CardCredential(subject_key_id(ci), euicc, eum, EUICC_KEY),)), 0
+    state = CardState.decode(saved.state)
+    if state.credentials[0].certificate != euicc:
+        # Its signatures would be those of a key that its certificate does not name.
+        raise ConfigError(
+            f"{settings.euicc.store.url}: the card {eid} was made with another certificate than "
+            f"{settings.euicc.certificate.chain}"
+        )
+    return state, saved.version
 
 
 def _attach_credentials(settings: UeSettings) -> TlsCredentials:
@@ -96,30 +117,29 @@ def ue_engines(settings: UeSettings, card: CardHolder, codec: NasAsn1) -> UeEngi
         return peers.scheme(plmn, env.wall)
 
     def aka(plmn: Plmn, _env: UeEnv) -> PeerScheme:
-        return FiveGAkaPeerScheme(card.usim(), plmn.serving_network_name)
+        usim, network = card.usim(), plmn.serving_network_name
+        eap = EapAkaPrimePeerScheme(usim, card.subscription().supi, network)
+        return AkaPeerScheme(FiveGAkaPeerScheme(usim, network), eap)
 
     return UeEngines(codec, certificate, aka)
 
 
 async def open_ue(settings: UeSettings, recorder: Recorder, plan: Plan | None = None) -> tuple[Node, Intent]:
     """Build a UE; gives what its plan (or `plan` in its place) has it want, too."""
-    codec = NasAsn1()
     card, close_store = await open_card(settings)
+    try:
+        intent = await intent_of(plan or settings.plan, card)
+        return _node(settings, recorder, card, close_store), intent
+    except BaseException:
+        await close_store()
+        raise
+
+
+def _node(
+    settings: UeSettings, recorder: Recorder, card: CardHolder, close_store: Callable[[], Awaitable[None]]
+) -> Node:
+    codec = NasAsn1()
     engines = ue_engines(settings, card, codec)
-    tally = PacketTally()
-    plane = UeUserPlane(
-        asyncio.get_running_loop(),
-        UserPlaneAddress(settings.user_plane.address, settings.user_plane.port),
-        observe=tally.observe,
-    )
-    security = settings.security
-    policy = UePolicy(
-        capability=SecurityCapability.of(security.ciphering, security.integrity),
-        user_plane=plane.address,
-        timers=settings.timers.policy,
-        max_attempts=settings.max_attempts,
-        fall_back_to_provisioning=settings.fall_back_to_provisioning,
-    )
     daemon: UeDaemon
     download = SessionDownload(
         {ProvisioningProtocol.SGP22: Lpa(enable=False)},
@@ -128,10 +148,16 @@ async def open_ue(settings: UeSettings, recorder: Recorder, plan: Plan | None = 
         recorder,
         lambda: daemon.ue_radio_id,
     )
+    tally = PacketTally()
+    plane = UeUserPlane(
+        asyncio.get_running_loop(),
+        UserPlaneAddress(settings.user_plane.address, settings.user_plane.port),
+        observe=tally.observe,
+    )
     daemon = UeDaemon(
         UeSetup(
             name=settings.name,
-            policy=policy,
+            policy=_policy(settings, plane.address),
             engines=lambda: engines,
             transport=tcp,
             host=settings.radio.host,
@@ -151,14 +177,27 @@ async def open_ue(settings: UeSettings, recorder: Recorder, plan: Plan | None = 
         nonlocal engines
         engines = ue_engines(settings, card, codec)
 
-    return Node(daemon, reload, [close_store], tally), intent_of(plan or settings.plan, card)
+    return Node(daemon, reload, [close_store], tally)
 
 
-def intent_of(plan: Plan, card: CardHolder) -> Intent:
+def _policy(settings: UeSettings, user_plane: UserPlaneAddress) -> UePolicy:
+    return UePolicy(
+        capability=SecurityCapability.of(settings.security.ciphering, settings.security.integrity),
+        user_plane=user_plane,
+        timers=settings.timers.policy,
+        max_attempts=settings.max_attempts,
+        fall_back_to_provisioning=settings.fall_back_to_provisioning,
+    )
+
+
+async def intent_of(plan: Plan, card: CardHolder) -> Intent:
     """What a device wants: a first subscription, another one, or just to attach with the one it has."""
     if plan is Plan.PROVISION and not card.has_subscription:
-        return Intent(Purpose.PROVISIONING, card.eid, card.eid)
+        if card.never_used is None:
+            return Intent(Purpose.PROVISIONING, card.eid, card.eid)
+        # An earlier run ended between the download and the attach. The order is fulfilled: there is no other profile.
+        await card.enable(card.never_used)
     if not card.has_subscription:
-        raise ConfigError("plan: attach needs an enabled profile, and the eUICC has none (plan: provision gets one)")
-    purpose = Purpose.ORDINARY_THEN_DOWNLOAD if plan is Plan.PROVISION else Purpose.ORDINARY
+        raise ConfigError(f"plan: {plan} needs an enabled profile, and the eUICC has none (plan: provision gets one)")
+    purpose = Purpose.ORDINARY_THEN_DOWNLOAD if plan is Plan.DOWNLOAD else Purpose.ORDINARY
     return Intent(purpose, card.subscription(), card.eid)

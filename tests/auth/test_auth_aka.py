@@ -1,4 +1,5 @@
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 from doubles.known_answers import Answer, each, octets
@@ -21,6 +22,7 @@ from rprov.auth.scheme import (
 from rprov.auth.usim import ARRAY_SIZE, AkaResult, Usim, next_sqn
 from rprov.causes import Cause
 from rprov.crypto.hierarchy import k_seaf
+from rprov.crypto.milenage import Milenage
 from rprov.errors import Misuse, Refused
 from rprov.model.identifiers import Supi
 from rprov.model.secret import Secret
@@ -309,6 +311,17 @@ def test_a_scheme_is_driven_by_one_exchange() -> None:
 def test_our_own_challenges_are_of_5g(amf: bytes) -> None:
     with pytest.raises(Misuse):
         FiveGAkaNetworkScheme(supi=SUPI, k=K, opc=OPC, amf=amf, sqn=1, network=NETWORK, rand=RAND)
+
+
+def test_a_key_comes_in_one_way() -> None:
+    rest: dict[str, Any] = {"supi": SUPI, "amf": AMF_5G, "sqn": 1, "network": NETWORK, "rand": RAND}
+    functions = Milenage(K, OPC)
+    bad: list[dict[str, Any]] = [{}, {"k": K}, {"opc": OPC}, {"k": K, "opc": OPC, "functions": functions}]
+    for key in bad:
+        with pytest.raises(Misuse):
+            FiveGAkaNetworkScheme(**rest, **key)
+    one = FiveGAkaNetworkScheme(**rest, functions=functions)
+    assert one.begin() == FiveGAkaNetworkScheme(**rest, k=K, opc=OPC).begin()
 
 
 def test_nothing_prints_a_key() -> None:

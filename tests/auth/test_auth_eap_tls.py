@@ -29,6 +29,7 @@ from rprov.causes import Cause
 from rprov.crypto.hierarchy import KAusf, k_seaf
 from rprov.crypto.tls import TlsCredentials
 from rprov.crypto.x509 import Role, subject_key_id
+from rprov.crypto.x509_crl import Revocations
 from rprov.errors import Misuse, Refused
 from rprov.model.identifiers import Eid, EidHint
 from rprov.wire.eap import Failure, Request, Response, Success, decode, encode
@@ -315,7 +316,7 @@ def test_the_operators_table_vouches_for_an_eum():
 def test_revoked_serials_are_refused(which):
     pki = shared_pki()
     held, issuer = (pki.device, pki.eum) if which == "device" else (pki.eum, pki.ci)
-    revoked = frozenset({(subject_key_id(issuer.certificate), held.certificate.serial_number)})
+    revoked = Revocations(frozenset({(subject_key_id(issuer.certificate), held.certificate.serial_number)}))
     server = EapTlsServerEngines(credentials(pki.network), [pki.ci.certificate], revoked=revoked)
     done = Run(server.scheme(EID, NETWORK, NOW), peer_engines().scheme(PLMN, NOW)).run()
     assert done.outcome.cause is Cause.CERTIFICATE_REVOKED

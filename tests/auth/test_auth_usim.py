@@ -156,3 +156,35 @@ def test_mistaken_callers() -> None:
             Usim(K, OPC, array)
     with pytest.raises(Misuse):
         Usim(K, OPC).authenticate(RAND, bytes(15))
+
+
+# --- age limit (TS 33.102 C.2.2) --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("behind", "accepted"), [(0, True), (9, True), (10, False), (11, False)])
+def test_a_challenge_is_too_old_from_the_age_limit_on(behind: int, accepted: bool) -> None:
+    usim = Usim(K, OPC, age_limit=10)
+    assert isinstance(usim.authenticate(RAND, _autn(_sqn(1000, 1))), AkaSuccess)
+    result = usim.authenticate(RAND, _autn(_sqn(1000 - behind, 2)))
+    assert isinstance(result, AkaSuccess if accepted else AkaSynchFailure)
+    assert usim.sqn_ms == _sqn(1000, 1)
+
+
+def test_without_an_age_limit_any_unused_number_of_its_slot_does() -> None:
+    usim = Usim(K, OPC)
+    usim.authenticate(RAND, _autn(_sqn(1000, 1)))
+    assert isinstance(usim.authenticate(RAND, _autn(_sqn(1, 2))), AkaSuccess)
+
+
+def test_auts_of_a_challenge_that_is_too_old_leads_back() -> None:
+    usim = Usim(K, OPC, age_limit=10)
+    usim.authenticate(RAND, _autn(_sqn(1000, 1)))
+    result = usim.authenticate(RAND, _autn(_sqn(500, 2)))
+    assert isinstance(result, AkaSynchFailure)
+    following = next_sqn(sqn_of_auts(FUNCTIONS, RAND, result.auts))
+    assert isinstance(usim.authenticate(RAND, _autn(following)), AkaSuccess)
+
+
+def test_an_age_limit_that_nothing_meets_is_misuse() -> None:
+    with pytest.raises(Misuse, match="at least 1"):
+        Usim(K, OPC, age_limit=0)

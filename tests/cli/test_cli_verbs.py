@@ -215,6 +215,28 @@ def test_what_is_given_is_taken(rprov: Rprov, tmp_path: Path) -> None:
     assert profile.iccid == Iccid("8988211000000000011")
 
 
+@pytest.mark.parametrize("method", ["5g-aka", "eap-aka-prime"])
+@pytest.mark.parametrize("algorithm", ["milenage", "tuak"])
+def test_algorithm_and_method_are_those_of_the_order(rprov: Rprov, tmp_path: Path, algorithm: str, method: str) -> None:
+    arguments = ("--algorithm", algorithm, "--authentication", method)
+    code, out, _ = rprov("order", "add", "--eid", EID, *arguments, "--json")
+    assert code == 0
+    (made,) = json.loads(out)
+    _, subscriber, profile = looked_up(tmp_path, made["imsi"], made["matching_id"])
+    assert (subscriber.algorithm, subscriber.method) == (algorithm, method)
+    assert (profile.algorithm, profile.k, profile.opc) == (algorithm, subscriber.k, subscriber.opc)
+
+
+def test_an_op_becomes_the_opc_of_the_subscriber(rprov: Rprov, tmp_path: Path) -> None:
+    op = "cdc202d5123e20f62b6d676ac72cb318"
+    code, out, _ = rprov("order", "add", "--eid", EID, "--k", K, "--op", op, "--json")
+    assert code == 0
+    (made,) = json.loads(out)
+    _, subscriber, profile = looked_up(tmp_path, made["imsi"], made["matching_id"])
+    # TS 35.208 test set 1
+    assert subscriber.opc.octets.hex() == profile.opc.octets.hex() == "cd63cb71954a9f4e48a5994e37a02baf"
+
+
 def test_one_device_has_one_open_order(rprov: Rprov) -> None:
     assert rprov("order", "add", "--eid", EID)[0] == 0
     code, out, err = rprov("order", "add", "--eid", EID)
@@ -246,6 +268,11 @@ def test_orders_are_listed_and_shown(rprov: Rprov) -> None:
         (("--k", "12"), "a key has 16 octets"),
         (("--k", "xyz"), "hexadecimal"),
         (("--k", "@nothing"), "No such file"),
+        (("--opc", K + K), "K and OPc have 16 octets each"),
+        (("--op", K, "--opc", K), "OP and OPc are given"),
+        (("--op", K, "--algorithm", "tuak"), "K of TUAK has 16 or 32 octets and TOPc 32"),
+        (("--algorithm", "xor"), "'xor' is not one of 'milenage', 'tuak'"),
+        (("--authentication", "eap-aka"), "'eap-aka' is not one of '5g-aka', 'eap-aka-prime'"),
         (("--matching-id", "lower"), "a matching id has"),
         (("--provider", "a name that is far too long"), "provider"),
     ],

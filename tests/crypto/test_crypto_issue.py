@@ -35,7 +35,7 @@ KINDS = ("ci", "eum", "euicc", "device", "dp_tls", "dp_auth", "dp_pb")
     ("name", "role", "policies_critical", "usage", "path_length"),
     [
         ("ci", Role.CI, True, {"key_cert_sign", "crl_sign"}, None),
-        ("eum", Role.EUM, True, {"key_cert_sign"}, 0),
+        ("eum", Role.EUM, True, {"key_cert_sign", "crl_sign"}, 0),
         ("euicc", Role.EUICC, True, {"digital_signature"}, None),
         ("device", Role.DEVICE, True, {"digital_signature"}, None),
         ("dp_tls", Role.DP_TLS, False, {"digital_signature"}, None),

@@ -53,6 +53,9 @@ class FakeNetworkScheme:
 
     def on_response(self, message: AuthenticationResponse) -> NetworkOutcome:
         match self.round, message.answer:
+            case "commit" | "goodbye", answer if answer == NAME:
+                # An answer that came twice: the round that it led to is still out (RFC 3748 4.1).
+                return Challenge(COMMIT if self.round == "commit" else GOODBYE)
             case "hello", answer if answer == NAME:
                 if self.fails is not None:
                     return Failed(self.fails, FAILURE, "the scheme was told to fail")

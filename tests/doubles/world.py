@@ -203,12 +203,15 @@ class World:
         self.fly(InFlight("n2", True, frame.encode(), int(frame.ran_ue_id)))
 
     def ran_of(self, ue: UeNode) -> RanEndpoint:
-        """The newest endpoint of a UE in the RAN."""
-        return self.rans[max(number for number, index in self.radio_of.items() if index == ue.index)]
+        """The endpoint of a UE in the RAN: of its connection, else its newest."""
+        number = int(ue.endpoint.ue_radio_id)
+        return self.rans[number or max(n for n, index in self.radio_of.items() if index == ue.index and n in self.rans)]
 
     def cp_ue(self, ue: UeNode) -> CpEndpoint:
-        """The newest endpoint of a UE in the CP."""
-        return self.cps[self.cp_of[max(number for number, index in self.radio_of.items() if index == ue.index)]]
+        """The endpoint of a UE in the CP: of its connection, else its newest."""
+        known = [n for n, index in self.radio_of.items() if index == ue.index and n in self.cp_of]
+        number = int(ue.endpoint.ue_radio_id)
+        return self.cps[self.cp_of[number if number in known else max(known)]]
 
     def cp_ue_by(self, ran: RanEndpoint) -> CpEndpoint:
         """The CP's endpoint of an endpoint in the RAN."""

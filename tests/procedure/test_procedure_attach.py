@@ -185,7 +185,8 @@ def test_a_failed_download_detaches_first_and_then_says_why():
     world.want(ue, provisioning())
     world.pump()
     assert ue.outcome == act.Conclude(False, Cause.PROVISIONING_FAILED, "8.1.1 refused")
-    assert (Step.PROVISION, False) in world.steps("ue")
+    assert world.steps("ue")[-1] == (Step.PROVISION, False)
+    assert [ok for _, ok in world.steps("ue")].count(False) == 1
     assert "DetachAccept" in world.seen("ue")
     assert left_over(world, ue) == {}
 
@@ -447,3 +448,30 @@ def test_the_world_without_certificates_says_so():
     world = World()
     with pytest.raises(Misuse):
         world.add_ue(provisioning())
+
+
+# --- configuration ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("intent", "held", "state"),
+    [
+        (ordinary, act.OpenTunnel, "AwaitSession"),
+        (provisioning, act.Download, "AwaitDownload"),
+        (ordinary, act.EnableProfile, "Online"),
+    ],
+)
+def test_an_attached_device_takes_over_what_the_operator_changes(intent, held, state):
+    world = fake_world()
+    world.hold = lambda ask: isinstance(ask, held)
+    ue = world.add_ue(intent())
+    world.pump()
+    assert world.state(ue) == state
+    world.cp_event(int(world.cp_ue(ue).cp_ue_id), ev.ConfigurationChanged(GUTI))
+    world.pump()
+    assert world.state(ue) == state
+    assert ue.endpoint.nas.machine.state.guti == GUTI
+    assert world.seen("ue")[-2:] == ["ConfigurationUpdateCommand", "ConfigurationUpdateComplete"]
+    assert world.discards() == []
+    world.answer_held()
+    assert world.state(ue) == "Online"

@@ -82,6 +82,10 @@ def all_keys(world, ue, seen):
     return {name: secret.octets for name, secret in keys.items()}
 
 
+def broken(pdu: bytes) -> bytes:
+    return pdu[:-1] + bytes((pdu[-1] ^ 1,))
+
+
 def bits(octets: bytes) -> str:
     """Octets as bits: in UPER a field begins anywhere."""
     return f"{int.from_bytes(octets):0{8 * len(octets)}b}"
@@ -135,7 +139,7 @@ def test_what_one_end_of_the_radio_protects_the_other_end_understands(kind):
             with pytest.raises(Replayed):
                 receiver.unprotect(pdu)
             with pytest.raises(MacMismatch):
-                receiver.unprotect(sender.protect(b"another")[:-1] + b"\0")
+                receiver.unprotect(broken(sender.protect(b"another")))
 
 
 def test_a_packet_of_one_device_is_nothing_to_another():
@@ -274,7 +278,7 @@ def test_no_key_is_in_the_text_of_a_state(kind):
 
 
 def test_a_bearer_without_protection_is_never_made():
-    world, ue, _ = attached("ordinary, AKA")
+    _, ue, _ = attached("ordinary, AKA")
     entity = data_bearer(1, 0, ue.endpoint.access.state.keys)
     pdu = entity.protect(b"plain text here")
     assert b"plain text here" not in pdu
@@ -282,7 +286,7 @@ def test_a_bearer_without_protection_is_never_made():
 
 
 def test_a_dropped_context_is_erased_and_says_so():
-    world, ue, _ = attached("ordinary, AKA")
+    _, ue, _ = attached("ordinary, AKA")
     context = ue.endpoint.nas.current
     context.erase()
     with pytest.raises(Misuse):

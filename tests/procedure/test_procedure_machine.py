@@ -9,7 +9,6 @@ from doubles.pki import EID, NOW, seeded
 from rprov.causes import Cause
 from rprov.errors import Misuse, Refused
 from rprov.model.env import Env
-from rprov.model.identifiers import Eid
 from rprov.model.policy import MAX_SENT
 from rprov.model.report import Transition
 from rprov.procedure import actions as act
@@ -340,4 +339,3 @@ def test_an_ordinary_attach_is_wholly_step_seven():
         Step.REATTACH,
     }
     assert step_of("DetachRequest", Purpose.ORDINARY, Step.SESSION) is Step.REATTACH
-    assert isinstance(EID, Eid)

@@ -22,6 +22,7 @@ from doubles.world import (
 
 from rprov.auth.usim import ARRAY_SIZE, Usim
 from rprov.causes import Cause
+from rprov.crypto.x509_crl import Revocations
 from rprov.model.identifiers import Supi
 from rprov.model.records import DeviceRecord, OrderState
 from rprov.model.report import StepEnded
@@ -34,6 +35,7 @@ from rprov.procedure import s1_attach
 from rprov.procedure.purpose import Intent, Purpose, Subscription
 from rprov.wire import messages as nas
 from rprov.wire.link import UeContextReleaseCommand, decode_n2_frame
+from rprov.wire.radio import RrcRelease, SrbKind, encode_srb
 
 REFUSING = (
     nas.AttachReject,
@@ -115,9 +117,7 @@ BY_THE_UE = {
     "another anchor": Case(Cause.NETWORK_ANCHOR_UNKNOWN, network="network_of_other_anchor"),
     "a GSMA role": Case(Cause.NETWORK_ROLE_FORBIDDEN, network="network_with_gsma_role"),
     "the role of a device": Case(Cause.NETWORK_ROLE_FORBIDDEN, network="network_with_device_role"),
-    "an SM-DP+ that plays network": Case(
-        Cause.NETWORK_ROLE_FORBIDDEN, network="dp_tls", anchors=("ci", "network_ca")
-    ),
+    "an SM-DP+ that plays network": Case(Cause.NETWORK_ROLE_FORBIDDEN, network="dp_tls", anchors=("ci", "network_ca")),
     "an eUICC that plays network": Case(Cause.NETWORK_ROLE_FORBIDDEN, network="euicc", anchors=("ci", "network_ca")),
     "no server": Case(Cause.NETWORK_CERTIFICATE_INVALID, network="network_without_server_auth"),
     "no purpose": Case(Cause.NETWORK_CERTIFICATE_INVALID, network="network_without_usage"),
@@ -132,7 +132,7 @@ def play(case: Case):
     if options.get("revoked"):
         revoked = getattr(pki, options["revoked"]).certificate
         issuer = pki.eum.certificate
-        options["revoked"] = frozenset({(certificates.key_id(issuer), revoked.serial_number)})
+        options["revoked"] = Revocations(frozenset({(certificates.key_id(issuer), revoked.serial_number)}))
     anchors = [getattr(pki, name) for name in case.cp["anchors"]] if "anchors" in case.cp else None
     trusted = [getattr(pki, name) for name in case.anchors] if case.anchors else None
     world = World(
@@ -179,9 +179,7 @@ def test_the_good_certificates_are_not_refused():
     pki = shared_pki()
     for device in ("device", "euicc", "extension_device"):
         for network in ("network", "network_below_sub_ca"):
-            world = World(
-                certificates.cp_side(getattr(pki, network)), certificates.ue_side(getattr(pki, device))
-            )
+            world = World(certificates.cp_side(getattr(pki, network)), certificates.ue_side(getattr(pki, device)))
             ue = world.add_ue(provisioning())
             world.pump()
             assert ue.outcome.ok, (device, network)
@@ -319,6 +317,7 @@ def test_a_device_that_is_refused_its_session_leaves_and_says_why():
     while ue.outcome is None:
         world.fire()
     assert ue.outcome == act.Conclude(False, Cause.SESSION_LIMIT, "no session")
+    assert world.steps("ue")[-1] == (4, False)
     assert Cause.SESSION_LIMIT.text in told(world, "ue")
     assert any(Cause.SESSION_LIMIT.text in proof for proof in world.proofs())
     world.fire_all()
@@ -497,7 +496,9 @@ def test_sqn_that_stays_out_of_range():
     """The store does not take the USIM's number over."""
     world = World()
     answer = world.cp_answer
-    world.cp_answer = lambda ask: answer(replace(ask, resynchronise=None) if isinstance(ask, act.ReserveVector) else ask)
+    world.cp_answer = lambda ask: answer(
+        replace(ask, resynchronise=None) if isinstance(ask, act.ReserveVector) else ask
+    )
     ue = world.add_ue(ordinary(), usim=ahead())
     world.pump()
     assert on_the_wire(world, up=True) == [Cause.SYNCH_FAILURE, Cause.SYNCH_FAILURE]
@@ -677,12 +678,8 @@ def test_as_algorithms_that_the_ue_does_not_have(algorithm):
         return [frame]
 
     world.between = between
-    world.ran_policy = replace(
-        world.ran_policy, **{algorithm: (Nea.NEA3,) if algorithm == "nea" else (Nia.NIA3,)}
-    )
-    ue = world.add_ue(
-        ordinary(), capability=SecurityCapability.of((Nea.NEA2,), (Nia.NIA2,)), max_attempts=1
-    )
+    world.ran_policy = replace(world.ran_policy, **{algorithm: (Nea.NEA3,) if algorithm == "nea" else (Nia.NIA3,)})
+    ue = world.add_ue(ordinary(), capability=SecurityCapability.of((Nea.NEA2,), (Nia.NIA2,)), max_attempts=1)
     world.pump()
     assert "AsSecurityModeFailure" in world.seen("ue")
     assert_refused(world, ue, Cause.NETWORK_FAILURE)
@@ -694,8 +691,6 @@ def test_as_algorithms_that_the_ue_does_not_have(algorithm):
 @pytest.mark.parametrize("cause", [Cause.ILLEGAL_UE, Cause.NO_ORDER, Cause.NORMAL])
 def test_an_unprotected_release_ends_the_connection_but_not_the_device(cause):
     """Anybody can cut a radio link; nobody without keys can say that it was for good."""
-    from rprov.wire.radio import RrcRelease, SrbKind, encode_srb
-
     world = World(fake_scheme.cp_side(), fake_scheme.ue_side())
     cut = []
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from rprov.errors import DecodeError
 from rprov.model.identifiers import Eid, Iccid, Imsi, Plmn, luhn_check_digit
 from rprov.model.secret import Secret
+from rprov.model.security import AkaAlgorithm
 from rprov.provision.profile import SQN_SLOTS, ProfileContents, SuciKey, build_profile, parse_profile
 from rprov.provision.profile_files import (
     decode_imsi,
@@ -72,8 +73,12 @@ def test_ef_suci_calc_info_that_contradicts_itself_is_refused(content: str) -> N
 
 # --- the round trip --------------------------------------------------------------------------------------------------
 
+TUAK = replace(
+    CONTENTS, algorithm=AkaAlgorithm.TUAK, k=Secret(bytes(range(32))), opc=Secret(bytes(range(32, 64))), keccaks=3
+)
 plmns = st.builds(Plmn, st.from_regex(r"[0-9]{3}", fullmatch=True), st.from_regex(r"[0-9]{2,3}", fullmatch=True))
 keys16 = st.binary(min_size=16, max_size=16).map(Secret)
+keys32 = st.binary(min_size=32, max_size=32).map(Secret)
 suci_keys = st.one_of(
     st.none(),
     st.builds(SuciKey, st.just(1), st.integers(0, 255), st.binary(min_size=32, max_size=32)),
@@ -91,16 +96,20 @@ def contents(draw: st.DrawFn) -> ProfileContents:
     home = draw(plmns)
     front = home.mcc + home.mnc
     digits = draw(st.from_regex(r"[0-9]{18,19}", fullmatch=True))
+    algorithm = draw(st.sampled_from(AkaAlgorithm))
+    tuak = algorithm is AkaAlgorithm.TUAK
     return ProfileContents(
         iccid=Iccid(f"{digits}{luhn_check_digit(digits)}"),
         imsi=Imsi(front + draw(st.from_regex(rf"[0-9]{{3,{15 - len(front)}}}", fullmatch=True))),
         home=home,
-        k=draw(keys16),
-        opc=draw(keys16),
+        k=draw(st.one_of(keys16, keys32) if tuak else keys16),
+        opc=draw(keys32 if tuak else keys16),
         name=draw(st.text(letters, max_size=16)),
         provider=draw(providers),
         suci_key=draw(suci_keys),
         routing_indicator=draw(st.from_regex(r"[0-9]{1,4}", fullmatch=True)),
+        algorithm=algorithm,
+        keccaks=draw(st.integers(1, 255)) if tuak else 1,
         sqn_array=tuple(draw(st.lists(st.integers(0, (1 << 48) - 1), min_size=SQN_SLOTS, max_size=SQN_SLOTS))),
     )
 
@@ -130,6 +139,12 @@ def test_neither_profile_nor_order_prints_the_key() -> None:
         {"home": Plmn("999", "70")},
         {"k": Secret(bytes(15))},
         {"opc": Secret(bytes(32))},
+        {"k": Secret(bytes(32))},
+        {"keccaks": 2},
+        {"algorithm": AkaAlgorithm.TUAK},
+        {"algorithm": AkaAlgorithm.TUAK, "opc": Secret(bytes(32)), "k": Secret(bytes(24))},
+        {"algorithm": AkaAlgorithm.TUAK, "opc": Secret(bytes(32)), "keccaks": 0},
+        {"algorithm": AkaAlgorithm.TUAK, "opc": Secret(bytes(32)), "keccaks": 256},
         {"name": "x" * 65},
         {"name": "a\x1b"},
         {"provider": "longer than sixteen"},
@@ -206,9 +221,29 @@ def _with(old: bytes, new: bytes) -> bytes:
     return package.replace(old, new)
 
 
-def test_other_algorithms_than_milenage_are_refused_by_number() -> None:
+def test_other_algorithms_than_milenage_and_tuak_are_refused_by_number() -> None:
     with pytest.raises(DecodeError, match="algorithm 3 is not built"):
         parse_profile(_with(octets("800101810101"), octets("800103810101")))
+
+
+def test_keys_of_another_length_than_the_algorithm_takes_are_refused() -> None:
+    with pytest.raises(DecodeError, match="K of TUAK has 16 or 32 octets and TOPc 32"):
+        parse_profile(_with(octets("800101810101"), octets("800102810101")))
+
+
+@pytest.mark.parametrize("options", ["00", "02", "09"])
+def test_tuak_with_lengths_that_are_not_built_is_refused(options: str) -> None:
+    package = build_profile(TUAK)
+    assert package.count(octets("800102810101")) == 1
+    with pytest.raises(DecodeError, match="other lengths than a RES of 8 octets"):
+        parse_profile(package.replace(octets("800102810101"), octets(f"8001028101{options}")))
+
+
+@pytest.mark.parametrize(("size", "service"), [(16, "8500"), (32, "9000")])
+def test_the_header_asks_for_the_algorithm_that_the_profile_needs(size: int, service: str) -> None:
+    header = Reader(build_profile(replace(TUAK, k=Secret(bytes(size)))), "x").take(0xA0)
+    assert octets("8100" + service) in header.value
+    assert octets("81008400") in Reader(build_profile(CONTENTS), "x").take(0xA0).value
 
 
 def test_other_rotations_are_refused() -> None:
@@ -270,8 +305,8 @@ def test_a_damaged_package_is_read_or_refused(data: st.DataObject) -> None:
 
 @pytest.mark.parametrize(
     "profile",
-    [CONTENTS, replace(CONTENTS, suci_key=None, routing_indicator="0", sqn_array=tuple(range(SQN_SLOTS)))],
-    ids=["with SUCI key", "plain"],
+    [CONTENTS, replace(CONTENTS, suci_key=None, routing_indicator="0", sqn_array=tuple(range(SQN_SLOTS))), TUAK],
+    ids=["with SUCI key", "plain", "TUAK"],
 )
 def test_every_element_is_one_of_the_published_grammar(profile: ProfileContents) -> None:
     grammar = pytest.importorskip("pycrate_asn1dir.eUICCPP_IFTv3", reason="pycrate (extra bench) is not installed")

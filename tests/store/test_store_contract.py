@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine, text
 
 from rprov.auth.usim import DELTA, FRESH_ARRAY, IND_BITS, Usim, next_sqn
-from rprov.errors import Misuse
+from rprov.errors import DecodeError, Misuse
 from rprov.model.identifiers import Guti, Plmn, Supi
 from rprov.model.kinds import DatabaseUrl
-from rprov.model.records import ContextState, DeviceRecord, OrderState
+from rprov.model.records import ContextState, DeviceRecord, OrderState, SubscriberRecord
 from rprov.model.secret import Secret
 from rprov.model.sections import StoreSettings
+from rprov.model.security import AkaAlgorithm, AkaMethod
 from rprov.provision.sgp22.confirmation import CodeHash
 from rprov.provision.sgp22.metadata import Event
 from rprov.provision.sgp22.orders import (
@@ -108,6 +109,32 @@ def test_a_subscriber_comes_back_as_it_was_added(place: StoreSettings) -> None:
         assert await store.subscriber(Supi("001010000000009")) is None
 
     with_cp(place, story)
+
+
+@pytest.mark.parametrize("size", [16, 32])
+@pytest.mark.parametrize("method", AkaMethod)
+def test_keys_of_either_length_come_back_with_what_they_are_for(
+    place: StoreSettings, size: int, method: AkaMethod
+) -> None:
+    async def story(store: CpStore) -> None:
+        k, topc = Secret(b"\x01" * size), Secret(b"\x02" * 32)
+        record = replace(subscriber(), k=k, opc=topc, algorithm=AkaAlgorithm.TUAK, method=method)
+        await store.add_subscriber(record)
+        assert await store.subscriber(record.supi) == record
+        given = await store.reserve_vector(record.supi)
+        assert given is not None
+        assert (given.k, given.opc, given.algorithm, given.method) == (k, topc, AkaAlgorithm.TUAK, method)
+
+    with_cp(place, story)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "k", "opc"),
+    [(AkaAlgorithm.MILENAGE, 32, 16), (AkaAlgorithm.MILENAGE, 16, 32), (AkaAlgorithm.TUAK, 16, 16)],
+)
+def test_keys_that_the_algorithm_cannot_take_make_no_subscriber(algorithm: AkaAlgorithm, k: int, opc: int) -> None:
+    with pytest.raises(DecodeError, match="octets"):
+        SubscriberRecord(subscriber().supi, Secret(bytes(k)), Secret(bytes(opc)), algorithm=algorithm)
 
 
 def test_a_subscriber_is_added_once(place: StoreSettings) -> None:

@@ -1,13 +1,15 @@
 """A new order agrees with itself whatever was drawn and whatever was given."""
 
 import pytest
+from doubles.known_answers import known_answers
 from doubles.pki import EID, PLMN, seeded
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rprov.errors import ConfigError
+from rprov.errors import ConfigError, DecodeError
 from rprov.model.identifiers import Imsi, Plmn
 from rprov.model.secret import Secret
+from rprov.model.security import AkaAlgorithm, AkaMethod
 from rprov.provision.profile import SuciKey, parse_profile
 from rprov.store.ordering import Given, choose_suci_key, draw_order
 
@@ -24,6 +26,43 @@ def test_order_profile_and_subscriber_agree(seed: str, home: Plmn) -> None:
     assert len(new.order.imsi.digits) == 15
     assert new.order.eid == EID
     assert new.activation_code("smdp.example.com") == f"LPA:1$smdp.example.com${new.order.matching_id}"
+
+
+@pytest.mark.parametrize("algorithm", AkaAlgorithm)
+@pytest.mark.parametrize("method", AkaMethod)
+def test_profile_and_subscriber_compute_alike(algorithm: AkaAlgorithm, method: AkaMethod) -> None:
+    new = draw_order(EID, PLMN, seeded(), Given(algorithm=algorithm, method=method))
+    profile = parse_profile(new.package)
+    assert profile.algorithm is new.subscriber.algorithm is algorithm
+    assert new.subscriber.method is method
+    assert (profile.k, profile.opc) == (new.subscriber.k, new.subscriber.opc)
+
+
+def test_opc_follows_from_op_as_published() -> None:
+    for answer in known_answers("milenage"):
+        given = Given(k=Secret.parse(answer["k"]), op=Secret.parse(answer["op"]))
+        assert draw_order(EID, PLMN, seeded(), given).subscriber.opc == Secret.parse(answer["opc"])
+    topcs = 0
+    for answer in known_answers("tuak"):
+        if answer.get("keccak_iterations") == 1:
+            given = Given(algorithm=AkaAlgorithm.TUAK, k=Secret.parse(answer["k"]), op=Secret.parse(answer["top"]))
+            assert draw_order(EID, PLMN, seeded(), given).subscriber.opc == Secret.parse(answer["topc"])
+            topcs += 1
+    assert topcs
+
+
+def test_op_and_opc_together_are_refused() -> None:
+    key = Secret(bytes(16))
+    with pytest.raises(ConfigError, match="one follows from the other"):
+        draw_order(EID, PLMN, seeded(), Given(op=key, opc=key))
+
+
+@pytest.mark.parametrize(
+    "given", [Given(op=Secret(bytes(32))), Given(algorithm=AkaAlgorithm.TUAK, opc=Secret(bytes(16)))]
+)
+def test_keys_of_a_length_that_does_not_fit_are_refused(given: Given) -> None:
+    with pytest.raises(DecodeError, match="octets"):
+        draw_order(EID, PLMN, seeded(), given)
 
 
 def test_two_orders_have_nothing_in_common() -> None:

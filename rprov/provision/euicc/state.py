@@ -10,6 +10,7 @@ from typing import Self
 from rprov.errors import DecodeError
 from rprov.model.identifiers import Eid, Iccid, Imsi, Plmn
 from rprov.model.secret import Secret
+from rprov.model.security import AkaAlgorithm
 from rprov.provision.profile import SQN_SLOTS, ProfileContents, SuciKey, build_profile, parse_profile
 from rprov.provision.sgp22.metadata import (
     MAX_ADDRESS,
@@ -86,8 +87,18 @@ class InstalledProfile:
 
     @property
     def opc(self) -> Secret:
-        """Milenage's OPc."""
+        """Milenage's OPc, or TUAK's TOPc."""
         return self.contents.opc
+
+    @property
+    def algorithm(self) -> AkaAlgorithm:
+        """The USIM's authentication functions."""
+        return self.contents.algorithm
+
+    @property
+    def keccaks(self) -> int:
+        """How often TUAK permutes."""
+        return self.contents.keccaks
 
     @property
     def sqn_array(self) -> tuple[int, ...]:

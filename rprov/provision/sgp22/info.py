@@ -79,7 +79,7 @@ class EuiccInfo2:
                 tlv(0x82, SVN),
                 tlv(0x83, bytes((1, 0, 0))),
                 tlv(0x84, resources),
-                tlv(0x85, bits((1, 4))),  # UICCCapability: usimSupport, akaMilenage
+                tlv(0x85, bits((1, 4, 6, 7))),  # UICCCapability: usimSupport, akaMilenage, akaTuak128, akaTuak256
                 tlv(0x88, b"\x00"),  # RspCapability: none of CRL, RPM, additional profile
                 _issuer_list(0xA9, verification),
                 _issuer_list(0xAA, signing),

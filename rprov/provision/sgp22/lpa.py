@@ -18,7 +18,7 @@ from rprov.crypto.x509 import parse_certificate, registered_id, roles
 from rprov.errors import DecodeError, Misuse, Refused, RprovError
 from rprov.model.identifiers import Eid
 from rprov.model.session import ProvisioningServer
-from rprov.provision.protocol import Answer, Dialogue, Downloaded, Request
+from rprov.provision.protocol import Answer, Dialogue, Downloaded, Notifying, Request
 from rprov.provision.sgp22 import es9, lpa_card
 from rprov.provision.sgp22.activation import ActivationCode
 from rprov.provision.sgp22.bpp import cut, metadata_in
@@ -74,8 +74,11 @@ class Lpa:
 
     def begin(self, server: ProvisioningServer, card: Eid) -> Dialogue:
         """Download one profile from `server` into the card with this EID."""
-        address = server.fqdn if server.port == 443 else f"{server.fqdn}:{server.port}"
-        return self.download(address, card)
+        return self.download(_address(server), card)
+
+    def notify(self, server: ProvisioningServer) -> Notifying:
+        """Bring `server` the notifications that wait for it on the card (SGP.22 3.5)."""
+        return lpa_card.deliver(_address(server))
 
     def download(self, address: str, card: Eid) -> Dialogue:
         """Download one profile from the SM-DP+ at `address` (host, or host:port) into the card with this EID."""
@@ -183,6 +186,10 @@ class Lpa:
             yield from _tell(Function.BOUND_PROFILE_PACKAGE, body)
             _fail_by_card("PrepareDownload", PrepareError, proved.code, certificate)
         return body
+
+
+def _address(server: ProvisioningServer) -> str:
+    return server.fqdn if server.port == 443 else f"{server.fqdn}:{server.port}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""EAP-TLS with TLS 1.3 (RFC 9190 over RFC 5216), both ends. Knows fragments, the commitment and the exporter.
+"""EAP-TLS with TLS 1.3 (RFC 9190) or 1.2 (RFC 5216), both ends. Knows fragments, the commitment and the exporter.
 
     server                                        peer
       Start ------------------------------------->
@@ -10,6 +10,7 @@
       <------------------------------------- empty
       Done: EAP-Success
 
+With TLS 1.2 the server's Finished stands where the 0x00 does: it is held back until the owner has authorised.
 Refused by the server's judge: the TLS alert in a request, then EAP-Failure. Refused by the owner after `Proved`:
 close_notify in place of the alert, for OpenSSL lets nobody choose an alert outside the handshake.
 """
@@ -22,6 +23,7 @@ from rprov.causes import Cause
 from rprov.crypto.hierarchy import Emsk, Msk
 from rprov.crypto.tls import TlsEngine, TlsFailed
 from rprov.errors import DecodeError, Misuse
+from rprov.model.tls import TlsVersion
 from rprov.wire.eap import EapType
 from rprov.wire.eap_tls import (
     ACKNOWLEDGEMENT,
@@ -37,6 +39,8 @@ KEY_LABEL = b"EXPORTER_EAP_TLS_Key_Material"  # RFC 9190 2.3
 KEY_CONTEXT = bytes((EapType.TLS,))
 KEY_LENGTH = 128
 """MSK and EMSK come from one export: asking for fewer octets gives different ones."""
+
+KEY_LABEL_1_2 = b"client EAP encryption"  # RFC 5216 2.3, with no context at all
 
 COMMITMENT = b"\x00"  # RFC 9190 2.5: the protected success indication
 
@@ -81,8 +85,11 @@ class _Fragments:
 
 
 def _keys(engine: TlsEngine) -> tuple[Msk, Emsk]:
-    """MSK and EMSK (RFC 9190 2.3)."""
-    material = engine.export(KEY_LABEL, KEY_LENGTH, KEY_CONTEXT)
+    """MSK and EMSK (RFC 9190 2.3, RFC 5216 2.3)."""
+    if engine.version is TlsVersion.TLS_1_2:
+        material = engine.export(KEY_LABEL_1_2, KEY_LENGTH, None)
+    else:
+        material = engine.export(KEY_LABEL, KEY_LENGTH, KEY_CONTEXT)
     return Msk(material[:64]), Emsk(material[64:])
 
 
@@ -126,7 +133,9 @@ class TlsServerMethod:
         self._check_decision()
         try:
             self._keys = _keys(self._engine)
-            flight = self._unsent + self._engine.send(COMMITMENT)
+            flight = self._unsent
+            if self._engine.version is TlsVersion.TLS_1_3:
+                flight += self._engine.send(COMMITMENT)
         except TlsFailed as failure:
             return GaveUp(failure.cause, failure.detail)
         self._phase = _Phase.COMMITMENT
@@ -135,11 +144,14 @@ class TlsServerMethod:
     def refuse(self, cause: Cause) -> ServerStep:
         """Say goodbye in TLS, then give up with the owner's cause."""
         self._check_decision()
+        why = GaveUp(cause, "refused after the certificate was proved")
+        if self._engine.version is TlsVersion.TLS_1_2:
+            return why  # whatever TLS could say now would begin with our Finished, which is the success
         try:
             flight = self._unsent + self._engine.close_notify()
         except TlsFailed as failure:
             flight = failure.flight
-        return self._end(GaveUp(cause, "refused after the certificate was proved"), flight)
+        return self._end(why, flight)
 
     def close(self) -> None:
         """Free the TLS connection."""
@@ -230,6 +242,9 @@ class TlsPeerMethod:
         if progress.data or progress.closed:
             # TLS lets a server speak before it has seen our certificate; a commitment then would be worth nothing.
             return self._deny(Cause.EAP_FAILED, "the server commits itself before it has seen our certificate")
+        if self._engine.done and self._engine.version is TlsVersion.TLS_1_2:
+            # Its Finished comes after ours: it has seen our certificate and taken it (RFC 5216 2.1.1).
+            return Reply(encode_fragment(ACKNOWLEDGEMENT), *_keys(self._engine))
         if not progress.flight:
             return self._deny(Cause.EAP_FAILED, "an incomplete TLS flight")
         if self._engine.done:

@@ -1,0 +1,197 @@
+"""RADIUS packets and what protects them (RFC 2865 3, RFC 3579 3.2): octets to values and back, sealed and checked.
+
+ 0      1            2        4               20
+| code | identifier | length | authenticator | type, length, value | type, length, value | …
+
+Every packet that is sent carries a Message-Authenticator, first of all attributes; every packet that is taken must
+carry exactly one, wherever it stands. That, and not the Response Authenticator, is what keeps forged answers out
+(CVE-2024-3596). Knows no attribute's meaning beyond that, no EAP and no socket.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import NamedTuple
+
+from rprov.errors import DecodeError, EncodeError, MacMismatch, Unprotected
+from rprov.model.secret import Secret
+
+HEADER = 20
+LARGEST_PACKET = 4096  # RFC 2865 3
+LARGEST_VALUE = 253
+AUTHENTICATOR = 16
+"""Octets of an authenticator, of the header's and of the attribute's."""
+
+_VALUE = HEADER + 2  # where the value of the first attribute begins
+
+
+class SharedSecret(Secret):
+    """What a RADIUS client and its server share; over TLS it is the word `radsec` (RFC 6614 2.3)."""
+
+
+RADSEC_SECRET = SharedSecret(b"radsec")
+
+
+class Code(IntEnum):
+    """What a packet is (RFC 2865 3, RFC 5997)."""
+
+    ACCESS_REQUEST = 1
+    ACCESS_ACCEPT = 2
+    ACCESS_REJECT = 3
+    ACCESS_CHALLENGE = 11
+    STATUS_SERVER = 12
+
+
+class Kind(IntEnum):
+    """Attributes that rprov knows (RFC 2865 5, RFC 2869 5, RFC 3579 3, RFC 4372 2.2)."""
+
+    USER_NAME = 1
+    USER_PASSWORD = 2
+    CHAP_PASSWORD = 3
+    FRAMED_MTU = 12
+    STATE = 24
+    VENDOR_SPECIFIC = 26
+    PROXY_STATE = 33
+    ARAP_PASSWORD = 70
+    EAP_MESSAGE = 79
+    MESSAGE_AUTHENTICATOR = 80
+    CHARGEABLE_USER_IDENTITY = 89
+
+
+class Attribute(NamedTuple):
+    """One attribute; which type it is may be unknown here."""
+
+    type: int
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """A packet; `authenticator` is random in a request, and proves an answer."""
+
+    code: Code
+    identifier: int
+    authenticator: bytes
+    attributes: tuple[Attribute, ...]
+
+    def values(self, kind: int) -> list[bytes]:
+        """Give the values of all attributes of one type, in their order."""
+        return [attribute.value for attribute in self.attributes if attribute.type == kind]
+
+    def single(self, kind: int) -> bytes | None:
+        """Give the value of an attribute that stands once or not at all; raises `DecodeError`."""
+        found = self.values(kind)
+        if len(found) > 1:
+            raise DecodeError(f"RADIUS attribute {kind} stands {len(found)} times")
+        return found[0] if found else None
+
+
+def encode(packet: Packet) -> bytes:
+    """Give the octets as they are, nothing computed; raises `EncodeError`."""
+    if not 0 <= packet.identifier <= 255 or len(packet.authenticator) != AUTHENTICATOR:
+        raise EncodeError("a RADIUS identifier is one octet, and an authenticator sixteen")
+    body = bytearray()
+    for kind, value in packet.attributes:
+        if not 0 <= kind <= 255 or len(value) > LARGEST_VALUE:
+            raise EncodeError(f"RADIUS attribute {kind} with {len(value)} octets")
+        body += bytes((kind, len(value) + 2)) + value
+    length = HEADER + len(body)
+    if length > LARGEST_PACKET:
+        raise EncodeError(f"a RADIUS packet of {length} octets")
+    return bytes((packet.code, packet.identifier)) + length.to_bytes(2) + packet.authenticator + bytes(body)
+
+
+def length_of(header: bytes) -> int:
+    """Read how long the packet is that begins with these four octets; raises `DecodeError`."""
+    length = int.from_bytes(header[2:4])
+    if len(header) < 4 or not HEADER <= length <= LARGEST_PACKET:
+        raise DecodeError(f"a RADIUS packet has {HEADER} to {LARGEST_PACKET} octets, not {length}")
+    return length
+
+
+def decode(octets: bytes) -> Packet:
+    """Read one packet; raises `DecodeError`. What it says is not to be believed before a check."""
+    length = length_of(octets[:4])
+    if length > len(octets):
+        raise DecodeError(f"a RADIUS packet says {length} octets and has {len(octets)}")
+    try:
+        code = Code(octets[0])
+    except ValueError:
+        raise DecodeError(f"RADIUS code {octets[0]} is not spoken here") from None
+    attributes = []
+    at = HEADER
+    while at < length:  # RFC 2865 3: octets beyond the length are padding
+        end = at + (octets[at + 1] if at + 1 < length else 0)
+        if not at + 2 <= end <= length:
+            raise DecodeError(f"RADIUS attribute {octets[at]} is shorter than its header or longer than its packet")
+        attributes.append(Attribute(octets[at], octets[at + 2 : end]))
+        at = end
+    return Packet(code, octets[1], octets[4:HEADER], tuple(attributes))
+
+
+def seal_request(
+    identifier: int,
+    authenticator: bytes,
+    attributes: Iterable[Attribute],
+    secret: SharedSecret,
+    code: Code = Code.ACCESS_REQUEST,
+) -> bytes:
+    """Give the octets of a request; `authenticator` is fresh and random (RFC 2865 3). Raises `EncodeError`."""
+    return bytes(_sealed(Packet(code, identifier, authenticator, tuple(attributes)), secret))
+
+
+def seal_answer(code: Code, request: Packet, attributes: Iterable[Attribute], secret: SharedSecret) -> bytes:
+    """Give the octets of the answer to `request`; raises `EncodeError`."""
+    octets = _sealed(Packet(code, request.identifier, request.authenticator, tuple(attributes)), secret)
+    octets[4:HEADER] = _response_authenticator(octets, secret)
+    return bytes(octets)
+
+
+def check_request(packet: Packet, secret: SharedSecret) -> None:
+    """Check who sent a request; raises `Unprotected` or `MacMismatch`: it is dropped without an answer then."""
+    _check_message(packet, packet.authenticator, secret)
+
+
+def check_answer(packet: Packet, request: Packet, secret: SharedSecret) -> None:
+    """Check that this answers `request`. Raises `Unprotected` or `MacMismatch`; whoever waits must go on waiting then.
+
+    An answer brings back the Proxy-State of its request, nothing else: more of it was put there by a stranger.
+    """
+    if packet.identifier != request.identifier or packet.code in (Code.ACCESS_REQUEST, Code.STATUS_SERVER):
+        raise MacMismatch("this RADIUS packet answers no request of ours")
+    _check_message(packet, request.authenticator, secret)
+    expected = _response_authenticator(encode(replace(packet, authenticator=request.authenticator)), secret)
+    if not hmac.compare_digest(expected, packet.authenticator):
+        raise MacMismatch("the Response Authenticator is wrong")
+    if packet.values(Kind.PROXY_STATE) != request.values(Kind.PROXY_STATE):
+        raise MacMismatch("an answer with a Proxy-State that was not sent")
+
+
+def _sealed(packet: Packet, secret: SharedSecret) -> bytearray:
+    """Put the Message-Authenticator first and compute it, with whatever stands in the header (RFC 3579 3.2)."""
+    blank = Attribute(Kind.MESSAGE_AUTHENTICATOR, bytes(AUTHENTICATOR))
+    octets = bytearray(encode(replace(packet, attributes=(blank, *packet.attributes))))
+    octets[_VALUE : _VALUE + AUTHENTICATOR] = hmac.digest(secret.octets, octets, "md5")
+    return octets
+
+
+def _check_message(packet: Packet, authenticator: bytes, secret: SharedSecret) -> None:
+    places = [at for at, item in enumerate(packet.attributes) if item.type == Kind.MESSAGE_AUTHENTICATOR]
+    if len(places) != 1:
+        raise Unprotected(f"a RADIUS packet with {len(places)} Message-Authenticators in place of one")
+    at = places[0]
+    value = packet.attributes[at].value
+    blank = Attribute(Kind.MESSAGE_AUTHENTICATOR, bytes(len(value)))
+    attributes = (*packet.attributes[:at], blank, *packet.attributes[at + 1 :])
+    # An attribute has one encoding only, so that this gives the very octets that were sent.
+    octets = encode(replace(packet, authenticator=authenticator, attributes=attributes))
+    if not hmac.compare_digest(hmac.digest(secret.octets, octets, "md5"), value):
+        raise MacMismatch("the Message-Authenticator is wrong")
+
+
+def _response_authenticator(octets: bytes | bytearray, secret: SharedSecret) -> bytes:
+    """MD5 over code, identifier, length, request authenticator, attributes, secret (RFC 2865 3)."""
+    # Broken as a signature (CVE-2024-3596) but demanded by the format; what is trusted is the Message-Authenticator.
+    return hashlib.md5(octets + secret.octets, usedforsecurity=False).digest()
