@@ -33,6 +33,7 @@ from rprov.procedure.events import (
     DetachOrdered,
     DeviceFound,
     GutiResolved,
+    LifetimeChanged,
     SubscriberFound,
     SubscriberUnknown,
 )
@@ -190,6 +191,14 @@ class CpDaemon:
         self._event(ue, DetachOrdered(Cause.CERTIFICATE_REVOKED))
         return True
 
+    def extend(self, identity: Eid | Supi, lifetime: int) -> bool:
+        """Let a registered device's scope end in `lifetime` seconds; says whether there was one."""
+        ue = self._registered.get(identity)
+        if ue is None:
+            return False
+        self._event(ue, LifetimeChanged(lifetime))
+        return True
+
     def _env(self) -> CpEnv:
         return Env(time.monotonic(), datetime.now(UTC), secrets.token_bytes, self._setup.policy, self._setup.engines())
 
@@ -286,7 +295,7 @@ class CpDaemon:
                 self._event(counted[0], DetachOrdered(Cause.CONGESTION))
                 return
 
-    def _event(self, ue: _Ue, event: DetachOrdered | N2LinkLost) -> None:
+    def _event(self, ue: _Ue, event: DetachOrdered | LifetimeChanged | N2LinkLost) -> None:
         ue.mailbox.tell(lambda: ue.endpoint.step(event, self._env()))
 
     def _forget(self, ue: _Ue) -> None:

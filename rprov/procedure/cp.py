@@ -1,7 +1,7 @@
 """The CP's machine for one UE on one page: what it does in every state, in the order of the steps."""
 
 from rprov.errors import Refused
-from rprov.procedure import s1_attach, s2_authenticate, s3_accept, s4_session, s6_detach, s7_reattach
+from rprov.procedure import configuration, s1_attach, s2_authenticate, s3_accept, s4_session, s6_detach, s7_reattach
 from rprov.procedure.actions import Send
 from rprov.procedure.engines import CpEnv
 from rprov.procedure.events import DetachOrdered, LinkLost
@@ -33,6 +33,7 @@ CP = Role(
         s4_session.CP,
         s6_detach.CP,
         s7_reattach.CP,
+        configuration.CP,
     ),
     anywhere={
         DetachRequest: s6_detach.on_detach_request,

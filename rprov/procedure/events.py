@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from rprov.causes import Cause
 from rprov.crypto.hierarchy import KGnb
-from rprov.model.identifiers import Eid, Guti, Iccid, Plmn, Supi
+from rprov.model.identifiers import Eid, Iccid, Plmn, Supi
 from rprov.model.records import DeviceRecord, SubscriberRecord
 from rprov.model.session import TunnelEnd, UserPlaneAddress
 from rprov.procedure.purpose import Intent, Subscription
@@ -217,11 +217,10 @@ class DetachOrdered:
 
 
 @dataclass(frozen=True, slots=True)
-class ConfigurationChanged:
-    """The operator changes what an attached device was told."""
+class LifetimeChanged:
+    """The operator gives an attached device more time, or less: `lifetime` seconds from now."""
 
-    guti: Guti | None = None
-    lifetime: int | None = None
+    lifetime: int
 
 
 # --- of the RAN -------------------------------------------------------------------------------------------------------
@@ -271,7 +270,7 @@ Event = (
     | TunnelOpened
     | StoreFailed
     | DetachOrdered
-    | ConfigurationChanged
+    | LifetimeChanged
     | RadioBearerOpened
 )
 

@@ -23,6 +23,7 @@ from rprov.procedure.actions import (
     EndStep,
     FindCell,
     LookUpDevice,
+    Prove,
     ResolveGuti,
     Send,
     StartTimer,
@@ -224,13 +225,23 @@ def _on_initial(request: AttachRequest, raw: bytes, env: CpEnv) -> Move:
     match request.identity:
         case Suci() as concealed:
             candidate = _candidate(request, raw, Scope.ORDINARY, env)
-            return s7_reattach.begin_cp(candidate, env.engines.reveal(concealed))
+            return _revealed(candidate, concealed, env)
         case Guti() as guti:
             candidate = _candidate(request, raw, Scope.ORDINARY, env)
             return Move(s7_reattach.AwaitSubscriber(candidate, None), (ResolveGuti(guti),))
         case _:
             # An EID is no subscriber: a context made by certificate serves provisioning and nothing else.
             raise Refused(Cause.SCOPE_FORBIDS, "an ordinary attach is identified by a SUCI or a GUTI")
+
+
+def _revealed(candidate: Candidate, concealed: Suci, env: CpEnv) -> Move:
+    move = s7_reattach.begin_cp(candidate, env.engines.reveal(concealed))
+    if concealed.scheme == suci.NULL_SCHEME:
+        return move
+    # The tag was right: it was concealed for a key of ours, and nobody has changed it since (TS 33.501 C.3.3).
+    profile = "A" if concealed.scheme == suci.PROFILE_A else "B"
+    hidden = f"the SUPI has crossed the radio concealed (Profile {profile}, key {concealed.key_id})"
+    return Move(move.state, (Prove(Step.REATTACH, hidden), *move.actions))
 
 
 def on_device_found(state: AwaitDevice, event: DeviceFound, env: CpEnv) -> Move | GoBack:
@@ -263,7 +274,7 @@ def on_identity_response(state: AwaitIdentity, event: Received[IdentityResponse]
     """Go on with the SUCI."""
     if not isinstance(event.message.identity, Suci):
         return stay(state)
-    move = s7_reattach.begin_cp(state.candidate, env.engines.reveal(event.message.identity))
+    move = _revealed(state.candidate, event.message.identity, env)
     return Move(move.state, (state.waiting.stop, *move.actions))
 
 

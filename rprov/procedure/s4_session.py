@@ -7,7 +7,7 @@ CP <── SessionResourceSetupResponse{downlink tunnel} ── RAN
 CP ── PduSessionAccept{address, dns, provisioning servers} ──> UE
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from rprov.causes import Cause
@@ -32,7 +32,6 @@ from rprov.procedure.actions import (
 from rprov.procedure.bearers import BEARER
 from rprov.procedure.engines import CpEnv, UeEnv
 from rprov.procedure.events import (
-    ConfigurationChanged,
     Received,
     StoreFailed,
     Timer,
@@ -55,8 +54,6 @@ from rprov.wire.messages import (
     AttachComplete,
     AttachReject,
     AttachRequest,
-    ConfigurationUpdateCommand,
-    ConfigurationUpdateComplete,
     PduSessionAccept,
     PduSessionReject,
     PduSessionReleaseCommand,
@@ -134,26 +131,13 @@ def on_session_released(state: s5_provision.Online, event: Received[PduSessionRe
     return stay(state, Send(PduSessionReleaseComplete(SESSION)))
 
 
-def on_configuration_update(
-    state: "AwaitSession | s5_provision.AwaitDownload | s5_provision.Online",
-    event: Received[ConfigurationUpdateCommand],
-    _env: UeEnv,
-) -> Move:
-    """Use the new GUTI, and say so."""
-    guti = event.message.guti or state.guti
-    return Move(replace(state, guti=guti), (Send(ConfigurationUpdateComplete()),))
-
-
 UE: Table = {
     (AwaitSession, AttachAccept): on_repeated_accept,
     (AwaitSession, PduSessionAccept): on_session_accept,
     (AwaitSession, PduSessionReject): on_session_reject,
     (AwaitSession, TimerFired): repeat_or(on_no_session),
-    (AwaitSession, ConfigurationUpdateCommand): on_configuration_update,
     (s5_provision.Online, AttachAccept): on_repeated_accept,
     (s5_provision.Online, PduSessionReleaseCommand): on_session_released,
-    (s5_provision.AwaitDownload, ConfigurationUpdateCommand): on_configuration_update,
-    (s5_provision.Online, ConfigurationUpdateCommand): on_configuration_update,
 }
 
 # --- CP ---------------------------------------------------------------------------------------------------------------
@@ -369,12 +353,8 @@ def on_other_attach(state: Registered, event: Received[AttachRequest], _env: CpE
     return stay(state, Send(AttachReject(cause)), Prove(state.step, f"refused another attach: {cause.text}"))
 
 
-def on_configuration_changed(state: Registered, event: ConfigurationChanged, _env: CpEnv) -> Move:
-    """Tell the UE."""
-    return stay(state, Send(ConfigurationUpdateCommand(event.guti, event.lifetime)))
-
-
-_REGISTERED = (Attached, AwaitTunnel, AwaitRanSession, Connected, AwaitSessionRelease)
+REGISTERED = (Attached, AwaitTunnel, AwaitRanSession, Connected, AwaitSessionRelease)
+AnyRegistered = Attached | AwaitTunnel | AwaitRanSession | Connected | AwaitSessionRelease
 
 CP: Table = {
     (Attached, PduSessionRequest): on_session_request,
@@ -392,9 +372,7 @@ CP: Table = {
     (Connected, TimerFired): s6_detach.on_lifetime,
     (AwaitSessionRelease, PduSessionReleaseComplete): on_session_gone,
     (AwaitSessionRelease, TimerFired): on_release_timer,
-    **{(state, AttachRequest): on_other_attach for state in _REGISTERED},
-    **{(state, AttachComplete): on_done for state in _REGISTERED},
-    **{(state, SessionResourceReleaseResponse): on_done for state in _REGISTERED},
-    **{(state, ConfigurationChanged): on_configuration_changed for state in _REGISTERED},
-    **{(state, ConfigurationUpdateComplete): on_done for state in _REGISTERED},
+    **{(state, AttachRequest): on_other_attach for state in REGISTERED},
+    **{(state, AttachComplete): on_done for state in REGISTERED},
+    **{(state, SessionResourceReleaseResponse): on_done for state in REGISTERED},
 }

@@ -2,6 +2,7 @@
 
 from rprov.errors import Refused
 from rprov.procedure import (
+    configuration,
     endings,
     s1_attach,
     s2_authenticate,
@@ -38,6 +39,7 @@ UE = Role(
         s6_detach.UE,
         endings.UE,
         s7_reattach.UE,
+        configuration.UE,
     ),
     anywhere={
         RadioLost: s6_detach.on_radio_lost,

@@ -117,7 +117,7 @@ EVENTS = by_type(
     ev.TunnelOpened(UPLINK, IPv4Address("10.45.0.2")),
     ev.StoreFailed("the disk is full"),
     ev.DetachOrdered(Cause.ILLEGAL_UE),
-    ev.ConfigurationChanged(GUTI, 300),
+    ev.LifetimeChanged(300),
     ev.RadioBearerOpened(DOWNLINK, AT_RAN),
     ev.N2Lost(),
     ev.NasDown(b"\0nas"),

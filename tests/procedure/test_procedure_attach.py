@@ -467,10 +467,11 @@ def test_an_attached_device_takes_over_what_the_operator_changes(intent, held, s
     ue = world.add_ue(intent())
     world.pump()
     assert world.state(ue) == state
-    world.cp_event(int(world.cp_ue(ue).cp_ue_id), ev.ConfigurationChanged(GUTI))
+    world.cp_event(int(world.cp_ue(ue).cp_ue_id), ev.LifetimeChanged(300))
     world.pump()
     assert world.state(ue) == state
-    assert ue.endpoint.nas.machine.state.guti == GUTI
+    registration = world.cp_ue(ue).nas.machine.state.registration
+    assert registration.expires_at == world.now + 300
     assert world.seen("ue")[-2:] == ["ConfigurationUpdateCommand", "ConfigurationUpdateComplete"]
     assert world.discards() == []
     world.answer_held()
