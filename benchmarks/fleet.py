@@ -3,9 +3,9 @@
     python benchmarks/fleet.py [--devices 1 50 200] [--credential device|euicc]     JSON on stdout
 
 All daemons and all devices share one process and one loop, so one core does the work of every node: this measures the
-whole of rprov at once, not the capacity of a CP. Every device attaches twice (step 1 to 3 with certificates, step 7 with
-AKA) and downloads a profile in between; at most 50 are under way at a time. Durations of steps hold the time that a
-device waited for the others.
+whole of rprov at once, not the capacity of a CP. Every device attaches twice (steps 1 to 3 with certificates, step 7
+with AKA) and downloads a profile in between; at most 50 are under way at a time. Durations of steps hold the time that
+a device waited for the others.
 """
 
 import argparse

@@ -21,10 +21,12 @@ class Cause(IntEnum):
     SECURITY_CAPABILITIES_MISMATCH = 23
     SECURITY_MODE_REJECTED = 24
     NON_5G_AUTHENTICATION = 26
+    MISSING_OR_UNKNOWN_DNN = 27
     REQUEST_REJECTED = 31
     REGULAR_DEACTIVATION = 36
     INVALID_SESSION_IDENTITY = 43
     USER_AUTHENTICATION_FAILED = 29
+    UNKNOWN_DNN_IN_SLICE = 70
     NGKSI_IN_USE = 71
     ONBOARDING_TERMINATED = 93
     SEMANTICALLY_INCORRECT = 95
@@ -88,6 +90,8 @@ _TEXT: dict[Cause, str] = {
     Cause.SECURITY_CAPABILITIES_MISMATCH: "the replayed security capabilities are not those that the device sent",
     Cause.SECURITY_MODE_REJECTED: "the security mode was refused",
     Cause.NON_5G_AUTHENTICATION: "the separation bit of the challenge is not set: not a 5G authentication",
+    Cause.MISSING_OR_UNKNOWN_DNN: "the network does not know this data network, or not for this kind of session",
+    Cause.UNKNOWN_DNN_IN_SLICE: "the network has no such data network in this slice",
     Cause.REQUEST_REJECTED: "the request was refused",
     Cause.REGULAR_DEACTIVATION: "the session ended normally",
     Cause.INVALID_SESSION_IDENTITY: "there is no such session",

@@ -19,11 +19,12 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from rprov.errors import ConfigError, DecodeError
+from rprov.model.aaa import AaaSettings
 from rprov.model.kinds import AtLeast, DatabaseUrl, ReadPath, Unfit, Within
 from rprov.model.scalars import SCALARS
 from rprov.model.settings import CpSettings, RanSettings, SmdpSettings, UeSettings
 
-SettingsT = TypeVar("SettingsT", CpSettings, RanSettings, UeSettings, SmdpSettings)
+SettingsT = TypeVar("SettingsT", CpSettings, RanSettings, UeSettings, SmdpSettings, AaaSettings)
 
 _PLAIN_TAGS = "tag:yaml.org,2002:"
 _NULL = "tag:yaml.org,2002:null"
@@ -52,7 +53,12 @@ def load_smdp(path: Path, *, files_must_exist: bool = True) -> SmdpSettings:
     return _load(SmdpSettings, path, files_must_exist)
 
 
-def format_settings(settings: CpSettings | RanSettings | UeSettings | SmdpSettings) -> str:
+def load_aaa(path: Path, *, files_must_exist: bool = True) -> AaaSettings:
+    """Read an AAA server's file; raises `ConfigError` with one line for each mistake."""
+    return _load(AaaSettings, path, files_must_exist)
+
+
+def format_settings(settings: CpSettings | RanSettings | UeSettings | SmdpSettings | AaaSettings) -> str:
     """Write settings as the text of a file; reading it gives the same settings."""
     return yaml.safe_dump(_plain(type(settings), settings), sort_keys=False, allow_unicode=True)
 

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yaml import safe_load
 
-from rprov.config import format_settings, load_cp, load_ran, load_smdp, load_ue
+from rprov.config import format_settings, load_aaa, load_cp, load_ran, load_smdp, load_ue
 from rprov.errors import ConfigError
-from rprov.model.identifiers import Eid, Plmn
+from rprov.model.aaa import AaaLimits, AaaSettings, RadiusClient, RadsecListen
+from rprov.model.identifiers import Dnn, Eid, Plmn, SNssai
 from rprov.model.kinds import DatabaseUrl, EidPrefix, Endpoint, Fqdn, Host, KeyId, ReadPath
 from rprov.model.numbers import Port
 from rprov.model.places import N2Listen, RadioPeer
@@ -50,7 +51,13 @@ from rprov.model.settings import (
 )
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-LOADERS: dict[str, Callable[..., Any]] = {"cp": load_cp, "ran": load_ran, "ue": load_ue, "smdp": load_smdp}
+LOADERS: dict[str, Callable[..., Any]] = {
+    "cp": load_cp,
+    "ran": load_ran,
+    "ue": load_ue,
+    "smdp": load_smdp,
+    "aaa": load_aaa,
+}
 
 CP = """\
 plmn: 001-01
@@ -77,7 +84,12 @@ certificates:
 anchors: [ci.pem]
 store: {url: "sqlite://"}
 """
-LEAST = {"cp": CP, "ran": RAN, "ue": UE, "smdp": SMDP}
+AAA = """\
+clients: [{name: cp, network: 127.0.0.0/8, secret: s}]
+certificate: {chain: cp.pem, key: cp.key}
+devices: {anchors: [ci.pem]}
+"""
+LEAST = {"cp": CP, "ran": RAN, "ue": UE, "smdp": SMDP, "aaa": AAA}
 
 
 def load(directory: Path, role: str, text: str) -> Any:
@@ -205,6 +217,16 @@ WRONG: list[tuple[str, str, str]] = [
     ),
     (
         "cp",
+        "sessions: {dnn: x-}\n",
+        "cp.yaml:6: sessions.dnn: a label of a DNN has letters, digits and hyphens, the last not at its ends",
+    ),
+    (
+        "cp",
+        "sessions: {s_nssai: 300}\n",
+        "cp.yaml:6: sessions.s_nssai: a slice/service type is 0 to 255, not 300",
+    ),
+    (
+        "cp",
         "sessions:\n  ordinary_allow:\n    - {network: 192.0.2.0/24, port: 443}\n",
         "cp.yaml:8: sessions.ordinary_allow[0].port: a port needs protocol: tcp or protocol: udp",
     ),
@@ -300,6 +322,28 @@ WRONG: list[tuple[str, str, str]] = [
         "!" + UE.replace("{chain: device.pem", "{kind: euicc, chain: device.pem"),
         "ue.yaml:5: credential.chain: kind: euicc takes the certificate and key of the euicc section",
     ),
+    (
+        "aaa",
+        "radius: {address: 192.0.2.1}\n",
+        "aaa.yaml:4: radius.insecure: RADIUS over UDP at 192.0.2.1 would hide keys with MD5 only: "
+        "use radsec, or say insecure: true",
+    ),
+    (
+        "aaa",
+        "!" + "\n".join(AAA.splitlines()[1:]) + "\n",
+        "aaa.yaml:1: clients: nobody could ask: name clients, or give radsec",
+    ),
+    (
+        "aaa",
+        "!" + AAA.replace("secret: s}", "secret: s}, {name: cp, network: 10.0.0.0/8, secret: s}"),
+        "aaa.yaml:1: clients: two clients have the same name",
+    ),
+    (
+        "aaa",
+        "!" + AAA.replace("secret: s}", "secret: s}, {name: b, network: 127.0.0.0/8, secret: s}"),
+        "aaa.yaml:1: clients: two clients have the same network",
+    ),
+    ("aaa", "fragment: 1401\n", 'aaa.yaml:4: fragment: expected a whole number from 100 to 1400, found "1401"'),
     (
         "smdp",
         "!" + SMDP.replace("smdp.example.com", "smdp_.-x"),
@@ -414,6 +458,9 @@ def test_the_examples_fit_each_other(tmp_path: Path) -> None:
     assert cp.n2.port == Port.N2
     assert cp.n3.port == Port.GTPU
     assert smdp.listen.port == Port.SMDP
+    aaa = read["aaa"]
+    assert (aaa.radius.port, aaa.certificate, aaa.devices) == (Port.RADIUS, cp.certificate, cp.devices)
+    assert aaa.radius.address not in {ran.n3.address, cp.n3.address, smdp.listen.host}
 
 
 def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
@@ -540,6 +587,34 @@ EVERYTHING: dict[str, st.SearchStrategy[Any]] = {
         cp_store=st.none() | stores,
         log=logs,
     ),
+    "aaa": st.builds(
+        AaaSettings,
+        name=names,
+        clients=st.lists(
+            st.builds(
+                RadiusClient,
+                name=names,
+                network=st.integers(0, 255).map(lambda octet: IPv4Network(f"192.0.2.{octet}/32")),
+                secret=reads,
+            ),
+            min_size=1,
+            max_size=3,
+            unique_by=(lambda client: client.name, lambda client: client.network),
+        ).map(tuple),
+        radsec=st.none()
+        | st.builds(
+            RadsecListen,
+            host=hosts,
+            port=ports,
+            certificate=credentials,
+            anchors=anchors,
+            clients=st.lists(fqdns, min_size=1, max_size=3).map(tuple),
+        ),
+        certificate=credentials,
+        devices=st.builds(DeviceTrust, anchors=anchors, eum_table=eum_tables, roles=st.sampled_from(DeviceRoles)),
+        limits=st.builds(AaaLimits, lifetime=seconds),
+        log=logs,
+    ),
 }
 
 
@@ -585,3 +660,19 @@ def test_what_is_formatted_is_plain_yaml(tmp_path: Path) -> None:
     assert written["security"]["integrity"] == ["NIA2", "NIA1", "NIA3"]
     assert written["suci_keys"] == [{"id": 1, "scheme": "profile_b", "key": str(tmp_path / "a")}]
     assert SuciScheme.PROFILE_B == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("1", SNssai(1)), ("1-000abc", SNssai(1, 0xABC)), ('"2-FFFFFE"', SNssai(2, 0xFFFFFE))]
+)
+def test_data_networks_and_slices_are_read_and_written(tmp_path: Path, text: str, value: SNssai) -> None:
+    cp = load(tmp_path, "cp", CP + f"sessions: {{dnn: IMS.example, s_nssai: {text}}}\n")
+    assert (cp.sessions.dnn, cp.sessions.provisioning_dnn, cp.sessions.s_nssai) == (
+        Dnn("ims.example"),
+        Dnn("rsp"),
+        value,
+    )
+    assert load(tmp_path, "cp", format_settings(cp)) == cp
+    ue = load(tmp_path, "ue", UE + f"dnn: internet\ns_nssai: {text}\n")
+    assert (ue.dnn, ue.s_nssai) == (Dnn("internet"), value)
+    assert load(tmp_path, "ue", format_settings(ue)) == ue

@@ -2,6 +2,8 @@
 
     python tools/draw_modules.py          writes the list, between the two marks in the page
     python tools/draw_modules.py --check  says whether it is stale (exit 1)
+
+What a module is for stands in its docstring and nowhere else.
 """
 
 import ast

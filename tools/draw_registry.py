@@ -20,6 +20,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from rprov.model.aaa import AaaSettings  # noqa: E402
 from rprov.model.kinds import AtLeast, Within  # noqa: E402
 from rprov.model.numbers import ExitCode, LogField, Metric, Port, Ppid  # noqa: E402
 from rprov.model.scalars import SCALARS  # noqa: E402
@@ -154,7 +155,8 @@ def page() -> str:
         "## Extras of the package\n",
         table(("extra", "meaning"), ((f"`{name}`", text) for name, text in EXTRAS.items())),
     ]
-    for role, kind in (("cp", CpSettings), ("ran", RanSettings), ("ue", UeSettings), ("smdp", SmdpSettings)):
+    roles = {"cp": CpSettings, "ran": RanSettings, "ue": UeSettings, "smdp": SmdpSettings, "aaa": AaaSettings}
+    for role, kind in roles.items():
         parts += [f"## Keys of {role}.yaml\n", f"{inspect.getdoc(kind)}\n", table(key_head, keys(kind))]
     return "\n".join(parts)
 

@@ -4,9 +4,9 @@
     python tools/draw_states.py --check  says whether it is stale (exit 1)
 
 A table says which handler takes an event in a state; where a handler may go is read from its source: from every
-`Move(…)` and `GoBack(…)` that it returns, or that a function returns whose outcome it passes on. An expression that this
-tool does not understand is an error, so that nothing is left out silently. It over-approximates in one way: whether two
-conditions can hold together is not asked.
+`Move(…)` and `GoBack(…)` that it returns, or that a function returns whose outcome it passes on. An expression that
+this tool does not understand is an error, so that nothing is left out silently. It over-approximates in one way:
+whether two conditions can hold together is not asked.
 """
 
 import ast
@@ -44,8 +44,8 @@ HEAD = """\
 
 One machine for each UE and role, drawn from the tables in `rprov/procedure/{ue,cp,ran}.py`. An arrow carries what the
 machine takes: a message, an answer of the shell, a timer. Events that leave a state as it is are not drawn but stand
-in the tables below each picture. "any state" stands for the rules that hold everywhere, and *refused* for what a refusal
-(`Refused`, raised by any handler) becomes. An arrow says that a handler may go there, not that it always does.
+in the tables below each picture. "any state" stands for the rules that hold everywhere, and *refused* for what a
+refusal (`Refused`, raised by any handler) becomes. An arrow says that a handler may go there, not that it always does.
 """
 
 
@@ -69,7 +69,7 @@ def pictures() -> tuple[Picture, ...]:
     )
 
 
-# --- where a handler may go --------------------------------------------------------------------------------------------
+# --- where a handler may go ------------------------------------------------------------------------------------------
 
 
 class Puzzled(Exception):
@@ -227,7 +227,7 @@ def reach(role: Role, handler: Callable[..., Any]) -> set[Target]:
     return found
 
 
-# --- the page ----------------------------------------------------------------------------------------------------------
+# --- the page --------------------------------------------------------------------------------------------------------
 
 
 def sentence(kind: type) -> str:
@@ -296,7 +296,7 @@ def page() -> str:
     """The whole page."""
     parts = [HEAD]
     for picture in pictures():
-        lines = ["stateDiagram-v2", "state \"any state\" as Any", *arrows(picture)]
+        lines = ["stateDiagram-v2", 'state "any state" as Any', *arrows(picture)]
         drawing = "\n".join([lines[0], *(f"    {line}" for line in lines[1:])])
         head = ("state", "file", "step", "security", "stays for", "meaning")
         parts.append(f"## {picture.title}\n\n{picture.text}\n\n```mermaid\n{drawing}\n```\n")

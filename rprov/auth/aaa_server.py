@@ -108,7 +108,7 @@ class AaaServer:
         self._engines = engines
         self._bounds = bounds or AaaBounds()
         self._exchanges: dict[bytes, _Exchange] = {}  # the oldest first, as in _answers
-        self._answers: dict[tuple[Hashable, int], _Kept] = {}
+        self._answers: dict[tuple[str, Hashable, int], _Kept] = {}
 
     @property
     def under_way(self) -> int:
@@ -124,7 +124,7 @@ class AaaServer:
         if sum(map(len, request.values(Kind.PROXY_STATE))) > LARGEST_HOPS:
             raise DecodeError(f"more than {LARGEST_HOPS} octets of Proxy-State")
         self._forget_old(now)
-        place = source, request.identifier
+        place = client.name, source, request.identifier
         kept = self._answers.get(place)
         if kept is not None and kept.authenticator == request.authenticator:
             return Reply(kept.octets)  # RFC 5080 2.2.2: the same request gets the same answer

@@ -21,6 +21,7 @@ from rprov.crypto.x509_crl import NO_REVOCATIONS, CertificateId, Revocations, pa
 from rprov.crypto.x509_network import check_network
 from rprov.errors import Misuse, Refused
 from rprov.model.identifiers import Eid, EidHint, Plmn
+from rprov.model.tls import DEFAULT_CHOICES, TlsChoices
 from rprov.wire.eap import LARGEST_PACKET
 from rprov.wire.eap_tls import SMALLEST_PACKET
 from rprov.wire.messages import AuthenticationFailure, AuthenticationRequest, AuthenticationResponse, Eap
@@ -51,11 +52,14 @@ class EapTlsServerEngines:
         roles: frozenset[Role] = DEVICE_ROLES,
         fragment: int = PACKET_SIZE,
         revoked: Revocations = NO_REVOCATIONS,
+        choices: TlsChoices = DEFAULT_CHOICES,
     ) -> None:
         """Take `anchors` (CIs), `roles` that a device's certificate may have, `revoked` as the CRLs say now."""
         if not roles or not roles <= DEVICE_ROLES:
             raise Misuse("a device authenticates with a DEVICE or an EUICC certificate")
-        self._context = TlsContext(Side.SERVER, credentials, anchors)
+        self._context = self._hiding = TlsContext(Side.SERVER, credentials, anchors, choices)
+        if choices.takes_1_2:
+            self._hiding = TlsContext(Side.SERVER, credentials, anchors, choices.private)
         self._anchors = tuple(anchors)
         self._eum_table = dict(eum_table)
         self._roles = roles
@@ -86,7 +90,9 @@ class EapTlsServerEngines:
             path[:] = self._judge(leaf, intermediates, claimed, wall)
 
         fragment = _packet_size(min(self._fragment, packet_size))
-        return EapServer(TlsServerMethod(self._context.engine(judge), fragment), identifier)
+        # TLS 1.2 would show the EID that a hint keeps to itself.
+        context = self._hiding if isinstance(claimed, EidHint) else self._context
+        return EapServer(TlsServerMethod(context.engine(judge), fragment), identifier)
 
     def _judge(
         self,
@@ -162,9 +168,10 @@ class EapTlsPeerEngines:
         anchors: Sequence[x509.Certificate],
         fragment: int = PACKET_SIZE,
         server_name: str | None = None,
+        choices: TlsChoices = DEFAULT_CHOICES,
     ) -> None:
         """Take `server_name` where the network's certificate does not carry the name that its PLMN gives."""
-        self._context = TlsContext(Side.CLIENT, credentials, anchors)
+        self._context = TlsContext(Side.CLIENT, credentials, anchors, choices)
         self._anchors = tuple(anchors)
         self._fragment = _packet_size(fragment)
         self._server_name = server_name

@@ -1,4 +1,4 @@
-"""`rprov ue | ran | cp | smdp`: one daemon in the foreground, from one file."""
+"""`rprov ue | ran | cp | smdp | aaa`: one daemon in the foreground, from one file."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,15 +8,18 @@ import click
 
 from rprov.cli.running import chosen_log, recording, run, serve
 from rprov.cli.words import FILE
-from rprov.config import load_cp, load_ran, load_smdp, load_ue
+from rprov.config import load_aaa, load_cp, load_ran, load_smdp, load_ue
+from rprov.daemon.aaa import AaaDaemon
 from rprov.daemon.cp import CpDaemon
 from rprov.daemon.ran import RanDaemon
 from rprov.daemon.smdp import SmdpDaemon
 from rprov.daemon.ue import UeDaemon, sentence
+from rprov.model.aaa import AaaSettings
 from rprov.model.numbers import ExitCode
 from rprov.model.report import Recorder
 from rprov.model.sections import LogSettings
 from rprov.model.settings import CpSettings, Plan, RanSettings, SmdpSettings, UeSettings
+from rprov.wiring.aaa import open_aaa
 from rprov.wiring.cp import open_cp
 from rprov.wiring.ran import open_ran
 from rprov.wiring.smdp import open_smdp
@@ -102,6 +105,25 @@ async def _smdp(settings: SmdpSettings, recorder: Recorder) -> int:
     try:
         await daemon.start()
         await serve(node, lambda: f"smdp ready es9={settings.listen.host}:{daemon.port} fqdn={settings.fqdn}")
+    finally:
+        await node.close()
+    return ExitCode.DONE
+
+
+@click.command()
+@_options
+def aaa(file: Path, check: bool, log_format: str | None, verbose: int) -> int:
+    """Run an AAA server: EAP-TLS behind RADIUS, over UDP and over TLS."""
+    settings = load_aaa(file)
+    return _run(check, file, settings.log, log_format, verbose, lambda recorder: _aaa(settings, recorder))
+
+
+async def _aaa(settings: AaaSettings, recorder: Recorder) -> int:
+    node = await open_aaa(settings, recorder)
+    daemon = cast("AaaDaemon", node.daemon)
+    try:
+        await daemon.start()
+        await serve(node, lambda: f"aaa ready {daemon.places}")
     finally:
         await node.close()
     return ExitCode.DONE

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from rprov.config import format_settings, load_cp, load_ran, load_smdp, load_ue
+from rprov.config import format_settings, load_cp, load_ran, load_smdp
 from rprov.errors import EnvironmentLacks
 from rprov.model.identifiers import Eid, Plmn
 from rprov.model.kinds import DatabaseUrl, Endpoint, Fqdn, Host, ReadPath
@@ -135,7 +135,7 @@ class DemoFiles:
         return load_ran(self._write("ran.yaml", settings))
 
     def ue(self, eid: Eid, radio_port: int, credential: CredentialKind, plan: Plan = Plan.PROVISION) -> UeSettings:
-        """Write and read the file of one device."""
+        """Write the file of one device; it is not read back, for there may be thousands of them."""
         own = self._pair(f"device-{eid}")
         settings = UeSettings(
             name=f"ue-{eid.digits[-8:]}",
@@ -152,7 +152,8 @@ class DemoFiles:
             network=NetworkTrust(anchors=(self._path("network-ca.pem"),)),
             plan=plan,
         )
-        return load_ue(self._write(f"ue-{eid}.yaml", settings))
+        self._write(f"ue-{eid}.yaml", settings)
+        return settings
 
     def _write(self, name: str, settings: CpSettings | RanSettings | UeSettings | SmdpSettings) -> Path:
         path = self.place / name

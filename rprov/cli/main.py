@@ -31,6 +31,7 @@ VERBS: dict[str, Verb] = {
     "ran": Verb("rprov.cli.daemons", "ran", "Run a base station."),
     "cp": Verb("rprov.cli.daemons", "cp", "Run a core."),
     "smdp": Verb("rprov.cli.daemons", "smdp", "Run a provisioning server."),
+    "aaa": Verb("rprov.cli.daemons", "aaa", "Run an AAA server: EAP-TLS behind RADIUS."),
     "pki": Verb("rprov.cli.pki", "pki", "Make and show the certificates of a test network."),
     "order": Verb("rprov.cli.order", "order", "Order profiles for devices."),
     "euicc": Verb("rprov.cli.euicc", "euicc", "Look into a software eUICC."),

@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -50,20 +50,29 @@ def chosen_log(settings: LogSettings, log_format: str | None, verbose: int) -> L
 def recording(settings: LogSettings, *further: Recorder) -> Iterator[Recorder]:
     """Give a recorder that writes the log, and the trace where a file is named for it."""
     logger = configure(settings.level, settings.format, sys.stderr)
-    for name in LIBRARIES:
-        # What they complain about looks like our lines, and goes where ours go.
-        library = logging.getLogger(name)
-        library.handlers, library.propagate = logger.handlers, False
     recorders: list[Recorder] = [LogRecorder(logger), *further]
-    if settings.trace is None:
+    with ExitStack() as stack:
+        stack.enter_context(_libraries_log_as(logger))
+        if settings.trace is not None:
+            try:
+                file = stack.enter_context(settings.trace.open("a", encoding="utf-8"))
+            except OSError as error:
+                raise EnvironmentLacks(f"{settings.trace}: cannot be written: {error.strerror}") from error
+            recorders.append(JsonLinesRecorder(file, time.monotonic()))
         yield Fan(recorders)
-        return
+
+
+@contextmanager
+def _libraries_log_as(logger: logging.Logger) -> Iterator[None]:
+    """Let what libraries complain about look like our lines, and go where ours go."""
+    libraries = [logging.getLogger(name) for name in LIBRARIES]
+    for library in libraries:
+        library.handlers, library.propagate = list(logger.handlers), False
     try:
-        file = settings.trace.open("a", encoding="utf-8")
-    except OSError as error:
-        raise EnvironmentLacks(f"{settings.trace}: cannot be written: {error.strerror}") from error
-    with file:
-        yield Fan([*recorders, JsonLinesRecorder(file, time.monotonic())])
+        yield
+    finally:
+        for library in libraries:
+            library.handlers, library.propagate = [], True
 
 
 async def serve(

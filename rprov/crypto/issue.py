@@ -11,7 +11,7 @@ from typing import NamedTuple, NotRequired, TypedDict, Unpack
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 from rprov.crypto.x509 import Role
@@ -21,6 +21,10 @@ from rprov.model.identifiers import Eid
 
 Entropy = Callable[[int], bytes]
 Key = ec.EllipticCurvePrivateKey | ec.EllipticCurvePublicKey
+NetworkKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+"""What signs certificates of networks: SGP.22 has no say there, so P-384 and Ed25519 will do, too."""
+
+_Public = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 
 
 class Terms(TypedDict):
@@ -68,9 +72,15 @@ _CURVES: Mapping[str, tuple[ec.EllipticCurve, int]] = MappingProxyType(
             ec.BrainpoolP256R1(),
             0xA9FB57DBA1EEA9BC3E660A909D838D718C397AA3B561A6F7901E0E82974856A7,
         ),
+        "P-384": (
+            ec.SECP384R1(),
+            0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973,
+        ),
     }
 )
-"""Curves of SGP.22 2.6.5 and the orders of their groups (FIPS 186-5, RFC 5639 3.4)."""
+"""Curves of SGP.22 2.6.5, and P-384 for networks; the orders of their groups (NIST SP 800-186 3.2.1, RFC 5639 3.4)."""
+
+ED25519 = "Ed25519"
 
 _USAGES = (
     "digital_signature",
@@ -86,11 +96,17 @@ _USAGES = (
 
 
 def private_key(entropy: Entropy, curve: str = "P-256") -> ec.EllipticCurvePrivateKey:
-    """Make a private key of 48 octets of entropy (FIPS 186-5 A.2.1: 64 bits more than the order has)."""
+    """Make a private key of at least 64 bits more entropy than its order has (FIPS 186-5 A.2.1)."""
     if curve not in _CURVES:
         raise Misuse(f"unknown curve {curve}")
     group, order = _CURVES[curve]
-    return ec.derive_private_key(int.from_bytes(entropy(48)) % (order - 1) + 1, group)
+    drawn = entropy(max(48, order.bit_length() // 8 + 8))
+    return ec.derive_private_key(int.from_bytes(drawn) % (order - 1) + 1, group)
+
+
+def network_key(entropy: Entropy, kind: str) -> NetworkKey:
+    """Make a private key for a certificate of a network: on a curve, or of Ed25519."""
+    return ed25519.Ed25519PrivateKey.from_private_bytes(entropy(32)) if kind == ED25519 else private_key(entropy, kind)
 
 
 # --- GSMA ---------------------------------------------------------------------------------------------------------
@@ -219,9 +235,7 @@ def make_dp_pb(
 # --- networks -----------------------------------------------------------------------------------------------------
 
 
-def make_network_ca(
-    key: ec.EllipticCurvePrivateKey, *, name: str = "rprov network CA", **terms: Unpack[Terms]
-) -> x509.Certificate:
+def make_network_ca(key: NetworkKey, *, name: str = "rprov network CA", **terms: Unpack[Terms]) -> x509.Certificate:
     """Make a self-signed anchor for certificates of networks."""
     shape = _Shape(subject=_name(common=name), ca=True, key_usage=("key_cert_sign", "crl_sign"))
     return _certify(shape, key, None, key, terms)
@@ -229,8 +243,8 @@ def make_network_ca(
 
 def make_network_sub_ca(
     ca: x509.Certificate,
-    ca_key: ec.EllipticCurvePrivateKey,
-    public_key: Key,
+    ca_key: NetworkKey,
+    public_key: NetworkKey | _Public,
     *,
     name: str = "rprov network sub CA",
     **terms: Unpack[Terms],
@@ -242,8 +256,8 @@ def make_network_sub_ca(
 
 def make_network(
     ca: x509.Certificate,
-    ca_key: ec.EllipticCurvePrivateKey,
-    public_key: Key,
+    ca_key: NetworkKey,
+    public_key: NetworkKey | _Public,
     names: Sequence[str],
     *,
     extended_usage: Sequence[ObjectIdentifier] = (ExtendedKeyUsageOID.SERVER_AUTH,),
@@ -323,14 +337,14 @@ def _printable_strings(texts: Sequence[str]) -> bytes:
 
 def _certify(
     shape: _Shape,
-    key: Key,
+    key: NetworkKey | _Public,
     issuer: x509.Certificate | None,
-    issuer_key: ec.EllipticCurvePrivateKey,
+    issuer_key: NetworkKey,
     terms: Terms,
 ) -> x509.Certificate:
     """Sign a certificate of this shape; without an issuer it is self-signed."""
     shape = _overridden(shape, terms)
-    public_key = key.public_key() if isinstance(key, ec.EllipticCurvePrivateKey) else key
+    public_key = key if isinstance(key, ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey) else key.public_key()
     now = terms["now"]
     builder = (
         x509.CertificateBuilder()
@@ -344,7 +358,10 @@ def _certify(
     )
     for value, critical in _extensions(shape, public_key, issuer_key.public_key()):
         builder = builder.add_extension(value, critical)
-    return builder.sign(issuer_key, hashes.SHA256(), ecdsa_deterministic=True)
+    if isinstance(issuer_key, ed25519.Ed25519PrivateKey):
+        return builder.sign(issuer_key, None)
+    digest = hashes.SHA384() if issuer_key.key_size > 256 else hashes.SHA256()
+    return builder.sign(issuer_key, digest, ecdsa_deterministic=True)
 
 
 def _overridden(shape: _Shape, terms: Terms) -> _Shape:
@@ -359,9 +376,7 @@ def _overridden(shape: _Shape, terms: Terms) -> _Shape:
     return shape
 
 
-def _extensions(
-    shape: _Shape, key: ec.EllipticCurvePublicKey, issuer_key: ec.EllipticCurvePublicKey
-) -> list[tuple[x509.ExtensionType, bool]]:
+def _extensions(shape: _Shape, key: _Public, issuer_key: _Public) -> list[tuple[x509.ExtensionType, bool]]:
     found: list[tuple[x509.ExtensionType, bool]] = [
         (x509.SubjectKeyIdentifier.from_public_key(key), False),
         (x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key), False),

@@ -30,6 +30,7 @@ Entropy = Callable[[int], bytes]
 
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _PUBLIC_SIZE = {PROFILE_A: 32, PROFILE_B: 33}  # TS 33.501 C.3.4.1, C.3.4.2: Profile B compresses its points
+_UNCOMPRESSED = 65  # TS 31.102 4.4.11.8
 _TAG_SIZE = 8
 
 
@@ -74,7 +75,9 @@ def conceal(
 
 
 def reveal(suci: Suci, keys: Mapping[int, HomeNetworkKey]) -> Supi:
-    """Give the SUPI that a SUCI conceals; raises `Refused` whatever is wrong with it."""
+    """Give the SUPI that a SUCI conceals, of either kind; raises `Refused` whatever is wrong with it."""
+    if suci.realm is not None:
+        return reveal_nai(suci.scheme, suci.key_id, suci.output, suci.realm, keys)
     msin = _digits(reveal_octets(suci.scheme, suci.key_id, suci.output, keys))
     try:
         return Supi.of_imsi(Imsi(suci.home.mcc + suci.home.mnc + msin))
@@ -102,6 +105,25 @@ def conceal_username(username: str, scheme: int, public_key: bytes | None, entro
     return conceal_octets(scheme, username.encode(), public_key, entropy)
 
 
+def conceal_nai(
+    nai: Supi,
+    home: Plmn,
+    routing_indicator: str,
+    scheme: int,
+    key_id: int,
+    public_key: bytes | None,
+    entropy: Entropy,
+) -> Suci:
+    """Conceal a SUPI of the NAI kind; its realm stays in clear and tells who can reveal it (TS 23.003 28.7.3)."""
+    if not nai.is_nai:
+        raise Misuse("this SUPI is of the IMSI kind")
+    username, _, realm = nai.text.partition("@")
+    output = conceal_username(username, scheme, public_key, entropy)
+    if scheme == NULL_SCHEME and key_id:
+        raise Misuse("the null scheme has key id 0")
+    return Suci(home, routing_indicator, scheme, key_id, output, realm)
+
+
 def reveal_nai(scheme: int, key_id: int, output: bytes, realm: str, keys: Mapping[int, HomeNetworkKey]) -> Supi:
     """Give the SUPI `username@realm` whose username a scheme output conceals; raises `Refused`."""
     try:
@@ -117,7 +139,10 @@ def reveal_nai(scheme: int, key_id: int, output: bytes, realm: str, keys: Mappin
 
 
 def conceal_octets(scheme: int, plain: bytes, public_key: bytes | None, entropy: Entropy) -> bytes:
-    """Give the scheme output for a scheme input; an ephemeral key is made of `entropy` (TS 33.501 C.3.2)."""
+    """Give the scheme output for a scheme input; an ephemeral key is made of `entropy` (TS 33.501 C.3.2).
+
+    Raises `Refused` for a public key that is none: it came with a profile, and nothing else may be sent instead.
+    """
     if scheme == NULL_SCHEME:
         if public_key is not None:
             raise Misuse("the null scheme takes no public key")
@@ -129,9 +154,10 @@ def conceal_octets(scheme: int, plain: bytes, public_key: bytes | None, entropy:
     ephemeral = _ephemeral(scheme, entropy)
     own = _public(scheme, ephemeral)
     try:
-        keys = _Keys.agree(scheme, ephemeral, public_key, own)
+        keys = _Keys.agree(scheme, ephemeral, _compressed(scheme, public_key), own)
     except ValueError:
-        raise Misuse("the home network's public key is no public key of its profile") from None
+        detail = "the home network's public key in the profile is no public key of its scheme"
+        raise Refused(Cause.DEVICE_FAILURE, detail) from None
     ciphered = keys.apply(plain)
     return own + ciphered + keys.tag(ciphered)
 
@@ -211,6 +237,14 @@ def _public(profile: int, private: Secret) -> bytes:
     if profile == PROFILE_A:
         return X25519PrivateKey.from_private_bytes(private.octets).public_key().public_bytes_raw()
     point = ec.derive_private_key(int.from_bytes(private.octets), ec.SECP256R1()).public_key()
+    return point.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+
+
+def _compressed(scheme: int, public: bytes) -> bytes:
+    """Give a public key as scheme outputs have it; a USIM may hold one of P-256 at its full length, too."""
+    if scheme != PROFILE_B or len(public) != _UNCOMPRESSED:
+        return public
+    point = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), public)
     return point.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
 
 

@@ -1,8 +1,8 @@
 """The calls of pyOpenSSL that are not public, all of them, probed and failing loudly where a version lacks them.
 
 Three things have no public way: the choice of key exchange groups, whether TLS 1.2 has the extended master secret, and
-telling OpenSSL from a verify callback *why* a certificate is refused, which becomes the TLS alert (public callbacks make
-every refusal an internal_error). Decides nothing.
+telling OpenSSL from a verify callback *why* a certificate is refused, which becomes the TLS alert (public callbacks
+make every refusal an internal_error). Decides nothing.
 """
 
 from collections.abc import Callable

@@ -3,6 +3,7 @@
 Nothing that the card has accepted is lost: its state is saved before anybody hears of it.
 """
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -12,7 +13,7 @@ from rprov.errors import Misuse
 from rprov.model.identifiers import Eid, Iccid
 from rprov.procedure.purpose import Subscription
 from rprov.provision.euicc.es10 import Euicc
-from rprov.provision.euicc.state import InstalledProfile
+from rprov.provision.euicc.state import CardState, InstalledProfile
 from rprov.provision.profile import parse_profile
 from rprov.provision.protocol import CardCommand
 from rprov.provision.sgp22 import lpa_card
@@ -39,6 +40,7 @@ class CardHolder:
         self._age_limit = age_limit
         self._saved = euicc.state if version else None
         self._usim: tuple[Iccid, Usim] | None = None
+        self._saving: asyncio.Task[None] | None = None
 
     @property
     def eid(self) -> Eid:
@@ -58,9 +60,19 @@ class CardHolder:
             kept = _sequence_numbers(usim.sqn_array)
             if profile is not None and profile.sqn_array != kept:
                 self._euicc.remember_sequence_numbers(iccid, kept)
-        if self._euicc.state != self._saved:
-            self._version = await self._store.save(self.eid, self._euicc.state.encode(), self._version)
-            self._saved = self._euicc.state
+        while self._euicc.state != self._saved:
+            if self._saving is None:
+                self._saving = asyncio.get_running_loop().create_task(self._keep(self._euicc.state))
+                self._saving.add_done_callback(_looked_at)
+            # One at a time, and each to its end: a save that was begun counts, also when nobody waits for it any more.
+            await asyncio.shield(self._saving)
+
+    async def _keep(self, state: CardState) -> None:
+        try:
+            self._version = await self._store.save(self.eid, state.encode(), self._version)
+            self._saved = state
+        finally:
+            self._saving = None
 
     def give(self, package: bytes) -> None:
         """Put an enabled profile onto the card as its maker would, without a download."""
@@ -92,7 +104,7 @@ class CardHolder:
         profile = self._enabled()
         key = profile.suci_key
         return Subscription(
-            imsi=profile.imsi,
+            subscriber=profile.imsi,
             home=profile.home,
             routing_indicator=profile.routing_indicator or "0",
             scheme=int(key.scheme) if key is not None else 0,
@@ -142,6 +154,12 @@ class CardHolder:
         if profile is None:
             raise Misuse("no profile is enabled")
         return profile
+
+
+def _looked_at(saving: asyncio.Task[None]) -> None:
+    """Take note of an error that perhaps nobody waits for: the next save meets it again."""
+    if not saving.cancelled():
+        saving.exception()
 
 
 def _sequence_numbers(sequence: tuple[int, ...]) -> tuple[int, ...]:

@@ -63,13 +63,15 @@ class SessionDownload:
         self._recorder = recorder
         self._radio_id = radio_id
         self._context = tls_context(anchors)
+        self._turn = asyncio.Lock()
 
     async def download(self, servers: tuple[ProvisioningServer, ...], network: UeNetwork) -> Iccid:
         """Download from the first server whose protocol we speak; raises `Refused` with what went wrong, in words."""
         for server in servers:
             provisioner = self._protocols.get(server.protocol)
             if provisioner is not None:
-                return await self._from(server, provisioner, network)
+                async with self._turn:  # one dialogue at a time with the card, also while a broken one is still ending
+                    return await self._from(server, provisioner, network)
         raise Refused(Cause.PROVISIONING_FAILED, "the network names no server whose protocol this device speaks")
 
     async def _from(self, server: ProvisioningServer, provisioner: Provisioner, network: UeNetwork) -> Iccid:

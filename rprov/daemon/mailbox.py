@@ -76,6 +76,8 @@ class Mailbox:
         async def run() -> None:
             try:
                 answer: Answer = await question
+            except Misuse:
+                raise
             except RprovError as error:
                 answer = StoreFailed(str(error))
             self.tell(lambda: on_answer(answer))
@@ -83,6 +85,7 @@ class Mailbox:
         task = asyncio.get_running_loop().create_task(run(), name=f"{self.name} asks")
         self._questions.add(task)
         task.add_done_callback(self._answered)
+        task.add_done_callback(lambda _task: question.close())  # it may not even have begun
 
     def _answered(self, task: asyncio.Task[None]) -> None:
         self._questions.discard(task)
@@ -116,7 +119,7 @@ class Mailbox:
         self._idle.set()
 
     async def _run(self) -> None:
-        while True:
+        while not self._ended:
             if self._queue.empty():
                 self._idle.set()
             step = await self._queue.get()

@@ -196,18 +196,22 @@ class UeDaemon:
     async def _keep_radio(self) -> None:
         setup, backoff = self._setup, FIRST_BACKOFF
         while True:
+            why: object = "the RAN closed the link"
             try:
                 self._link = await setup.transport.connect(setup.host, setup.port, setup.max_message)
                 backoff = FIRST_BACKOFF
                 await self._read(self._link)
             except LinkLost as error:
-                _LOG.warning("%s: %s; again in %.1f s", setup.name, error, backoff)
+                why = error
             finally:
                 if self._link is not None:
                     self._link.abort()
+                    # Who has heard nothing yet has lost nothing: the search for a cell goes on.
+                    self._post(lambda: self._endpoint.step(RadioLinkLost(), self._env()))
                 self._link = None
-            self._post(lambda: self._endpoint.step(RadioLinkLost(), self._env()))
-            await asyncio.sleep(backoff * (0.5 + secrets.randbelow(1000) / 1000))
+            seconds = backoff * (0.5 + secrets.randbelow(1000) / 1000)
+            _LOG.warning("%s: %s; again in %.1f s", setup.name, why, seconds)
+            await asyncio.sleep(seconds)
             backoff = min(backoff * 2, LAST_BACKOFF)
 
     async def _read(self, link: Link) -> None:

@@ -92,6 +92,11 @@ class EidHint:
     def __post_init__(self) -> None:
         _digits(self.digits, "an EID hint", (8,))
 
+    @classmethod
+    def of(cls, eid: Eid) -> Self:
+        """The issuer part of an EID."""
+        return cls(eid.digits[:8])
+
     def covers(self, eid: Eid) -> bool:
         """Say whether `eid` begins with this hint."""
         return eid.digits.startswith(self.digits)
@@ -206,6 +211,13 @@ class Imsi:
         return self.digits
 
 
+_MAX_NAI = 253
+
+
+def _is_printable(text: str) -> bool:
+    return text.isascii() and text.isprintable() and "@" not in text
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Supi:
     """What names a subscriber inside the network and in K_AMF: IMSI digits, or an NAI (TS 33.501 A.7)."""
@@ -214,8 +226,11 @@ class Supi:
 
     def __post_init__(self) -> None:
         if "@" in self.text:
-            if not self.text.isascii() or not self.text.isprintable() or len(self.text) > 253:
-                raise DecodeError("a SUPI of the NAI kind must be printable ASCII of at most 253 characters")
+            username, _, realm = self.text.partition("@")
+            if not (username and realm and _is_printable(username) and _is_printable(realm)):
+                raise DecodeError("a SUPI of the NAI kind must be printable ASCII: a username, @ and a realm")
+            if len(self.text) > _MAX_NAI:
+                raise DecodeError(f"a SUPI of the NAI kind has at most {_MAX_NAI} characters")
         else:
             Imsi(self.text)
 
@@ -229,6 +244,11 @@ class Supi:
         """The NAI that both sides of a provisioning attach put into K_AMF."""
         return cls(f"{eid}@rsp.{plmn.domain}")
 
+    @property
+    def is_nai(self) -> bool:
+        """Whether it is of the NAI kind: a username, and the realm that knows it."""
+        return "@" in self.text
+
     def __str__(self) -> str:
         return self.text
 
@@ -237,7 +257,8 @@ class Supi:
 class Suci:
     """A concealed SUPI (TS 23.003 2.2B): home network, routing indicator, scheme, key id, scheme output.
 
-    Scheme 0 is null (the output is the MSIN in swapped BCD), 1 Profile A, 2 Profile B (TS 33.501 C.3).
+    Scheme 0 is null (the output is the MSIN in swapped BCD), 1 Profile A, 2 Profile B (TS 33.501 C.3). With a `realm`
+    the SUPI is an NAI, and what is concealed is its username.
     """
 
     home: Plmn
@@ -245,6 +266,7 @@ class Suci:
     scheme: int
     key_id: int
     output: bytes
+    realm: str | None = None
 
     def __post_init__(self) -> None:
         _digits(self.routing_indicator, "a routing indicator", range(1, 5))
@@ -254,6 +276,8 @@ class Suci:
             raise DecodeError(f"a home network key id is 0 to 255, not {self.key_id}")
         if not 1 <= len(self.output) <= 512:
             raise DecodeError("a SUCI scheme output has 1 to 512 octets")
+        if self.realm is not None and not (_is_printable(self.realm) and 1 <= len(self.realm) <= _MAX_NAI - 2):
+            raise DecodeError(f"the realm of a SUCI must be 1 to {_MAX_NAI - 2} printable ASCII characters without @")
 
     def __str__(self) -> str:
         return f"suci-{self.home}-{self.routing_indicator}-{self.scheme}-{self.key_id}"
@@ -275,3 +299,94 @@ class Guti:
 
     def __str__(self) -> str:
         return f"{self.plmn}-{self.cp:06x}-{self.tmsi:08x}"
+
+
+@dataclass(frozen=True, slots=True)
+class SNssai:
+    """A network slice: its type (8 bits), and what tells slices of one type apart (24 bits) (TS 23.003 28.4.2)."""
+
+    sst: int
+    sd: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.sst <= 0xFF:
+            raise DecodeError(f"a slice/service type is 0 to 255, not {self.sst}")
+        if self.sd is not None and not 0 <= self.sd < _NO_SD:
+            raise DecodeError("a slice differentiator has 24 bits, and FFFFFF is none")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `SST` or `SST-SD`: a decimal number, and six hexadecimal digits."""
+        sst, dash, sd = text.partition("-")
+        number = int(_digits(sst, "a slice/service type", range(1, 4)))
+        if not dash:
+            return cls(number)
+        if len(sd) != 6 or not set(sd) <= _HEXADECIMAL:
+            raise DecodeError("a slice differentiator must have 6 hexadecimal digits")
+        return cls(number, int(sd, 16))
+
+    @classmethod
+    def from_octets(cls, octets: bytes) -> Self:
+        """Read one octet, or four with the differentiator, of which FFFFFF is none (TS 24.501 9.11.2.8)."""
+        if len(octets) not in (1, 4):
+            raise DecodeError(f"an S-NSSAI must have 1 or 4 octets, not {len(octets)}")
+        sd = int.from_bytes(octets[1:]) if len(octets) == 4 else _NO_SD
+        return cls(octets[0], None if sd == _NO_SD else sd)
+
+    @property
+    def octets(self) -> bytes:
+        """One octet, or four."""
+        return bytes((self.sst,)) + (b"" if self.sd is None else self.sd.to_bytes(3))
+
+    def __str__(self) -> str:
+        return str(self.sst) if self.sd is None else f"{self.sst}-{self.sd:06X}"
+
+
+_NO_SD = 0xFFFFFF
+_HEXADECIMAL = frozenset("0123456789abcdefABCDEF")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Dnn:
+    """A data network's name: labels as in a domain name, letters of either case alike (TS 23.003 9A, 9.1)."""
+
+    name: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.name.lower())
+        for label in self.name.split("."):
+            if not 1 <= len(label) <= 63:
+                raise DecodeError("a label of a DNN has 1 to 63 characters")
+            if not set(label) <= _LABEL or label.startswith("-") or label.endswith("-"):
+                raise DecodeError("a label of a DNN has letters, digits and hyphens, the last not at its ends")
+        if len(self.name) + 1 > _MAX_DNN:
+            raise DecodeError(f"a DNN has at most {_MAX_DNN} octets, lengths of labels included")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read labels with dots between them."""
+        return cls(text)
+
+    @classmethod
+    def from_octets(cls, octets: bytes) -> Self:
+        """Read labels with their lengths before them (TS 24.501 9.11.2.1B)."""
+        labels, at = [], 0
+        while at < len(octets):
+            begin, at = at + 1, at + 1 + octets[at]
+            label = octets[begin:at]
+            if at > len(octets) or b"." in label:
+                raise DecodeError("a DNN is labels with their lengths, to the end")
+            labels.append(label.decode("latin-1"))
+        return cls(".".join(labels))
+
+    @property
+    def octets(self) -> bytes:
+        """Each label with its length before it."""
+        return b"".join(bytes((len(label),)) + label.encode("ascii") for label in self.name.split("."))
+
+    def __str__(self) -> str:
+        return self.name
+
+
+_MAX_DNN = 100  # TS 23.003 9.1
+_LABEL = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")

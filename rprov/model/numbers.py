@@ -41,9 +41,9 @@ class Port(IntEnum):
     SMSR = 8446
     """Reserved: ES5 of an SM-SR, SGP.02 (HTTPS)."""
     RADIUS = 1812
-    """Reserved: RADIUS between a CP and an AAA server (RFC 2865 3)."""
+    """RADIUS of an AAA server (UDP, RFC 2865 3)."""
     RADSEC = 2083
-    """Reserved: RADIUS over TLS (RFC 6614 2.1)."""
+    """RADIUS over TLS of an AAA server (TCP, RFC 6614 2.1)."""
     PFCP = 8805
     """Reserved: N4, between a CP and a UP of its own (TS 29.244 4.2.2)."""
     METRICS = 29713
@@ -75,7 +75,7 @@ class LogField(StrEnum):
     LEVEL = "level"
     """debug, info, warning or error."""
     ROLE = "role"
-    """ue, ran, cp or smdp."""
+    """ue, ran, cp, smdp or aaa."""
     UE = "ue"
     """Whose line it is: the UE as this node names it."""
     STEP = "step"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
-from rprov.model.identifiers import Plmn
+from rprov.model.identifiers import Dnn, Plmn, SNssai
 from rprov.model.security import Nea, Nia, SecurityCapability
 from rprov.model.session import ProvisioningServer, UserPlaneAddress
 
@@ -12,6 +12,12 @@ MAX_SENT = 5
 
 MAX_BACKOFF = 3600
 """An unauthenticated reject silences a device for an hour at most, whatever it says."""
+
+
+ORDINARY_DNN = Dnn("internet")
+PROVISIONING_DNN = Dnn("rsp")
+DEFAULT_SLICE = SNssai(1)
+"""Slice type 1 is enhanced mobile broadband (TS 23.501 table 5.15.2.2-1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +70,16 @@ class CpPolicy:
     timers: Timers = field(default_factory=Timers)
     backoff: int = 30
     """Seconds that a refused or evicted device should wait."""
+    eid_hints: bool = True
+    """Whether a device may keep its EID to itself until TLS hides it."""
     ordinary_servers: tuple[ProvisioningServer, ...] = ()
     """Servers that an ordinary session is told of (the variant with an initial subscription)."""
+    dnn: Dnn = ORDINARY_DNN
+    """The data network of ordinary sessions."""
+    provisioning_dnn: Dnn = PROVISIONING_DNN
+    """The data network of provisioning sessions."""
+    s_nssai: SNssai = DEFAULT_SLICE
+    """The one slice of the network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +93,12 @@ class UePolicy:
     """Attach attempts before giving up (TS 24.501 5.5.1.2.7)."""
     fall_back_to_provisioning: bool = False
     """Whether a device whose new subscription is refused may ask for provisioning again."""
+    dnn: Dnn | None = None
+    """The data network that an ordinary session asks for; None: whatever the network gives."""
+    s_nssai: SNssai | None = None
+    """The slice that an ordinary session asks for; None: whatever the network gives."""
+    hide_eid: bool = False
+    """Whether only the issuer part of the EID is told before TLS hides the rest."""
 
 
 @dataclass(frozen=True, slots=True)

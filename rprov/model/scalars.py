@@ -12,7 +12,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv4Network, ip_address
 from pathlib import Path
 from typing import Any
 
-from rprov.model.identifiers import Eid, Plmn
+from rprov.model.identifiers import Dnn, Eid, Plmn, SNssai
 from rprov.model.kinds import DatabaseUrl, EidPrefix, Endpoint, Fqdn, Host, KeyId, ReadPath
 from rprov.model.sections import DeviceRoles, LogFormat, LogLevel, SuciScheme, TransportProtocol
 from rprov.model.security import Nea, Nia
@@ -156,6 +156,8 @@ SCALARS: Mapping[Any, Scalar] = {
     float: Scalar("a number", _number, float, bare=True),
     bool: Scalar("true or false", _yes_or_no, bool, bare=True),
     Plmn: Scalar("a network, MCC-MNC", lambda text: Plmn.parse(text)),
+    Dnn: Scalar("a data network's name, labels with dots between them", lambda text: Dnn.parse(text)),
+    SNssai: Scalar("a slice, SST or SST-SD", lambda text: SNssai.parse(text)),
     Eid: Scalar("an EID of 32 digits", lambda text: Eid.parse(text)),
     Host: Scalar("a host name or an address", _host),
     Fqdn: Scalar("a domain name", _fqdn),

@@ -10,6 +10,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Annotated
 
+from rprov.model.identifiers import Dnn, SNssai
 from rprov.model.kinds import (
     AtLeast,
     DatabaseUrl,
@@ -28,7 +29,7 @@ from rprov.model.kinds import (
     Within,
 )
 from rprov.model.numbers import Port
-from rprov.model.policy import Timers
+from rprov.model.policy import DEFAULT_SLICE, ORDINARY_DNN, PROVISIONING_DNN, Timers
 from rprov.model.security import Nea, Nia
 from rprov.model.session import ProvisioningProtocol, ProvisioningServer
 
@@ -97,6 +98,8 @@ class DeviceTrust:
     """Manufacturers and their EIDs, for certificates that carry no constraint themselves."""
     roles: DeviceRoles = DeviceRoles.DEVICE
     """Which kind of certificate a device may attach with."""
+    eid_hints: bool = True
+    """Whether a device may name only its issuer at first, and its EID inside TLS 1.3 (the UE's hide_eid)."""
     crls: tuple[ReadPath, ...] = ()
     """PEM or DER files, or directories of them, with CRLs; beside one of an EUM (PEM) stands the EUM's certificate."""
     require_crl: bool = False
@@ -198,6 +201,12 @@ class SessionSettings:
     """Addresses for ordinary sessions."""
     mtu: Annotated[int, Within(576, 9000)] = 1400
     """Largest user packet, octets."""
+    dnn: Dnn = ORDINARY_DNN
+    """The data network of ordinary sessions; a device that names another gets none."""
+    provisioning_dnn: Dnn = PROVISIONING_DNN
+    """The data network of sessions of provisioning attaches."""
+    s_nssai: SNssai = DEFAULT_SLICE
+    """The slice of all sessions, SST or SST-SD."""
     ordinary_allow: tuple[Destination, ...] = ()
     """What ordinary sessions may reach."""
     ordinary_servers: tuple[ServerSettings, ...] = ()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated
 
-from rprov.model.identifiers import Eid, Plmn
+from rprov.model.identifiers import Dnn, Eid, Plmn, SNssai
 from rprov.model.kinds import Files, Fqdn, ReadPath, Unfit, Within
 from rprov.model.places import (
     HttpListen,
@@ -193,6 +193,12 @@ class UeSettings:
     """The card."""
     credential: CredentialSettings
     """What proves the device in an attach for provisioning."""
+    dnn: Dnn | None = None
+    """The data network that an ordinary session asks for; absent: the one that the network gives."""
+    s_nssai: SNssai | None = None
+    """The slice that an ordinary session asks for, SST or SST-SD; absent: the one that the network gives."""
+    hide_eid: bool = False
+    """Whether the EID never crosses the radio in clear: a hint of 8 digits goes in its place (TLS 1.3 only)."""
     network: NetworkTrust
     """Which networks are believed."""
     eap_tls: TlsChoices = field(default_factory=TlsChoices)
@@ -209,6 +215,10 @@ class UeSettings:
     """Whether a device whose new subscription is refused may ask for provisioning again."""
     log: LogSettings = field(default_factory=LogSettings)
     """What is written down."""
+
+    def __post_init__(self) -> None:
+        if self.hide_eid and self.eap_tls.takes_1_2:
+            raise Unfit("hide_eid", "needs TLS 1.3 alone: TLS 1.2 shows the certificate with the EID")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

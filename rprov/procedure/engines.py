@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rprov.auth.scheme import NetworkScheme, PeerScheme
 from rprov.model.env import Env
-from rprov.model.identifiers import Eid, Plmn, Suci, Supi
+from rprov.model.identifiers import Eid, EidHint, Plmn, Suci, Supi
 from rprov.model.policy import CpPolicy, RanPolicy, UePolicy
 from rprov.model.records import SubscriberRecord
 from rprov.wire.codec import NasCodec
@@ -22,8 +22,8 @@ class CpEngines:
     """De-conceal a SUCI with the home network's keys; raises `Refused`."""
 
 
-CertificateFactory = Callable[[Eid, Env["CpPolicy", "CpEngines"]], NetworkScheme]
-"""A certificate scheme for one UE that claims this EID."""
+CertificateFactory = Callable[[Eid | EidHint, Env["CpPolicy", "CpEngines"]], NetworkScheme]
+"""A certificate scheme for one UE that claims this EID, or one that begins so."""
 
 AkaFactory = Callable[[SubscriberRecord, Env["CpPolicy", "CpEngines"]], NetworkScheme]
 """An AKA scheme for one run with this record's fresh sequence number."""

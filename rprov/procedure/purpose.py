@@ -49,9 +49,12 @@ class Purpose(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """What the enabled profile says about attaching: who, at home where, and how the SUPI is concealed."""
+    """What the enabled profile says about attaching: who, at home where, and how the SUPI is concealed.
 
-    imsi: Imsi
+    `subscriber` is an IMSI, or a SUPI of the NAI kind.
+    """
+
+    subscriber: Imsi | Supi
     home: Plmn
     routing_indicator: str = "0"
     scheme: int = 0
@@ -61,7 +64,7 @@ class Subscription:
     @property
     def supi(self) -> Supi:
         """What names the subscriber in K_AMF and in EAP-AKA'."""
-        return Supi.of_imsi(self.imsi)
+        return self.subscriber if isinstance(self.subscriber, Supi) else Supi.of_imsi(self.subscriber)
 
 
 @dataclass(frozen=True, slots=True)

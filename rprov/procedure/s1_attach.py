@@ -2,7 +2,7 @@
 
     RAN ── CellInfo{plmn, provisioningOffered} ──> UE      (not authenticated; step 2 confirms it)
     UE ── RrcSetupRequest ──> RAN ── RrcSetup{ueRadioId} ──> UE
-    UE ── AttachRequest{remoteProvisioning, eid} | {initial, suci} ──> CP
+    UE ── AttachRequest{remoteProvisioning, eid | eidHint} | {initial, suci} ──> CP
     CP ── IdentityRequest ──> UE ── IdentityResponse ──> CP      (only for a GUTI that the CP does not know)
 
 Refuses to know how anybody is authenticated.
@@ -14,7 +14,7 @@ from typing import ClassVar
 from rprov.causes import Cause
 from rprov.crypto import suci
 from rprov.errors import Refused
-from rprov.model.identifiers import Eid, EidHint, Guti, Suci
+from rprov.model.identifiers import Eid, EidHint, Guti, Imsi, Suci
 from rprov.model.security import Algorithms, Nia, Scope, SecurityCapability
 from rprov.model.session import SessionKind
 from rprov.procedure import endings, s2_authenticate, s7_reattach
@@ -99,12 +99,11 @@ def on_cell_found(state: AwaitCell, event: CellFound, env: UeEnv) -> Move:
     return Move(waiting, (StopTimer(Timer.CELL), Send(request), StartTimer(Timer.T3510, timers.t3510), *ended))
 
 
-def _shown(identity: Eid | Subscription, env: UeEnv) -> Eid | Suci:
-    """What crosses the radio: an EID as it is, a SUPI only concealed (TS 33.501 6.12.2)."""
+def _shown(identity: Eid | Subscription, env: UeEnv) -> Eid | EidHint | Suci:
+    """What crosses the radio: an EID or no more than its issuer, a SUPI only concealed (TS 33.501 6.12.2)."""
     if isinstance(identity, Eid):
-        return identity
-    return suci.conceal(
-        identity.imsi,
+        return EidHint.of(identity) if env.policy.hide_eid else identity
+    how = (
         identity.home,
         identity.routing_indicator,
         identity.scheme,
@@ -112,6 +111,8 @@ def _shown(identity: Eid | Subscription, env: UeEnv) -> Eid | Suci:
         identity.public_key,
         env.entropy,
     )
+    who = identity.subscriber
+    return suci.conceal(who, *how) if isinstance(who, Imsi) else suci.conceal_nai(who, *how)
 
 
 def on_identity_request(
@@ -185,18 +186,22 @@ def choose_algorithms(capability: SecurityCapability, scope: Scope, env: CpEnv) 
     return Algorithms(nea, nia)
 
 
-def on_attach_request(_state: CpIdle, event: Received[AttachRequest], env: CpEnv) -> Move:
+def on_attach_request(_state: CpIdle, event: Received[AttachRequest], env: CpEnv) -> Move | GoBack:
     """Sort by attach type: that is what makes it certificates (new type) or AKA (initial)."""
     request = event.message
     match request.attach_type:
         case AttachType.REMOTE_PROVISIONING:
-            move = _on_provisioning(request, event.raw, env)
+            return _on_provisioning(request, event.raw, env)
         case AttachType.INITIAL:
             move = _on_initial(request, event.raw, env)
+            return Move(move.state, (_UNDERSTOOD, *move.actions))
         case _:
             name = request.attach_type.name
             raise Refused(Cause.MESSAGE_TYPE_NOT_IMPLEMENTED, f"attach type {name} is not built")
-    return Move(move.state, (StopTimer(Timer.CONTEXT_SETUP), *move.actions))
+
+
+_UNDERSTOOD = StopTimer(Timer.CONTEXT_SETUP)
+"""The timer of `begin_idle`: the first words were an attach request."""
 
 
 def _candidate(request: AttachRequest, raw: bytes, scope: Scope, env: CpEnv) -> Candidate:
@@ -206,7 +211,7 @@ def _candidate(request: AttachRequest, raw: bytes, scope: Scope, env: CpEnv) -> 
     return Candidate(request, raw, scope, algorithms, ksi)
 
 
-def _on_provisioning(request: AttachRequest, raw: bytes, env: CpEnv) -> Move:
+def _on_provisioning(request: AttachRequest, raw: bytes, env: CpEnv) -> Move | GoBack:
     if env.policy.provisioning is None:
         raise Refused(Cause.PROVISIONING_NOT_OFFERED)
     if request.requested_session not in (None, SessionKind.PROVISIONING):
@@ -214,9 +219,14 @@ def _on_provisioning(request: AttachRequest, raw: bytes, env: CpEnv) -> Move:
     match request.identity:
         case Eid() as eid:
             candidate = _candidate(request, raw, Scope.PROVISIONING, env)
-            return Move(AwaitDevice(candidate, eid), (LookUpDevice(eid),))
-        case EidHint():
-            raise Refused(Cause.MESSAGE_TYPE_NOT_IMPLEMENTED, "identity eidHint is not built")
+            return Move(AwaitDevice(candidate, eid), (_UNDERSTOOD, LookUpDevice(eid)))
+        case EidHint() as hint:
+            if not env.policy.eid_hints:
+                raise Refused(Cause.REQUEST_REJECTED, "a device must say its whole EID here")
+            # Who it is stands in its certificate; the store is asked then (design rule: the EID is not said in clear).
+            candidate = _candidate(request, raw, Scope.PROVISIONING, env)
+            begin = Challenged(candidate, env.engines.certificate(hint, env), None)
+            return s2_authenticate.begin_cp(begin, env, _UNDERSTOOD)
         case _:
             raise Refused(Cause.SEMANTICALLY_INCORRECT, "a provisioning attach is identified by an EID")
 
@@ -283,6 +293,7 @@ CP: Table = {
     (CpIdle, TimerFired): refuse_silence,
     (AwaitDevice, DeviceFound): on_device_found,
     (AwaitDevice, StoreFailed): on_store_failed,
+    (s2_authenticate.AwaitProvedDevice, StoreFailed): on_store_failed,
     (s7_reattach.AwaitSubscriber, StoreFailed): on_store_failed,
     (s7_reattach.AwaitSubscriber, GutiResolved): on_guti_resolved,
     (s7_reattach.AwaitSubscriber, SubscriberUnknown): on_subscriber_unknown,

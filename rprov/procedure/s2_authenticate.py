@@ -27,11 +27,12 @@ from rprov.causes import Cause
 from rprov.crypto.hierarchy import k_amf, k_seaf
 from rprov.errors import Refused
 from rprov.model.identifiers import Eid, Plmn, Supi
+from rprov.model.records import DeviceRecord
 from rprov.model.security import Scope
 from rprov.procedure import endings, s3_accept
-from rprov.procedure.actions import Action, EndStep, HoldPartial, Prove, Send
+from rprov.procedure.actions import Action, EndStep, HoldPartial, LookUpDevice, Prove, Send
 from rprov.procedure.engines import CpEnv, UeEnv
-from rprov.procedure.events import Received, Timer, TimerFired
+from rprov.procedure.events import DeviceFound, Received, Timer, TimerFired
 from rprov.procedure.machine import GoBack, Move, Table, Waiting, repeat_or, stay, waiting_for
 from rprov.procedure.phases import CpState, Phase, UeState
 from rprov.procedure.purpose import Intent, Purpose, Step
@@ -165,6 +166,20 @@ class AwaitAuthenticationResponse(CpState):
         return self.challenged.candidate.scope
 
 
+@dataclass(frozen=True, slots=True)
+class AwaitProvedDevice(CpState):
+    """The device, which gave a hint only, has proved who it is; the store is looking for it."""
+
+    challenged: Challenged
+    natural: ClassVar[Step] = Step.AUTHENTICATE
+    phase: ClassVar[Phase] = Phase.NO_CONTEXT
+
+    @property
+    def scope(self) -> Scope:
+        """What the candidate is for."""
+        return self.challenged.candidate.scope
+
+
 class AuthenticationRefused(Refused):
     """The authentication failed; the EAP-Failure travels with the reject."""
 
@@ -173,11 +188,11 @@ class AuthenticationRefused(Refused):
         self.eap = eap
 
 
-def begin_cp(begin: object, env: CpEnv) -> Move | GoBack:
+def begin_cp(begin: object, env: CpEnv, *actions: Action) -> Move | GoBack:
     """Send the first challenge."""
     if not isinstance(begin, Challenged):
         raise Refused(Cause.NETWORK_FAILURE, "authentication needs a scheme")
-    return _follow(begin, begin.scheme.begin(), env)
+    return _follow(begin, begin.scheme.begin(), env, *actions)
 
 
 def on_authentication_response(
@@ -197,7 +212,7 @@ def on_authentication_failure(
 
 
 def _follow(challenged: Challenged, outcome: NetworkOutcome, env: CpEnv, *actions: Action) -> Move | GoBack:
-    candidate, scheme = challenged.candidate, challenged.scheme
+    candidate = challenged.candidate
     match outcome:
         case Challenge(challenge=challenge):
             request = AuthenticationRequest(candidate.ksi, ABBA, challenge)
@@ -205,10 +220,10 @@ def _follow(challenged: Challenged, outcome: NetworkOutcome, env: CpEnv, *action
             return Move(AwaitAuthenticationResponse(challenged, waiting), (*actions, *waiting.start()))
         case PeerProved(eid=eid, certificate=certificate, path=path):
             proved = Prove(Step.AUTHENTICATE, f"the device is EID {eid}: {certificate}")
-            eligible = candidate.record is not None and candidate.record.may_be_provisioned
-            verdict = scheme.authorise() if eligible else scheme.refuse(Cause.NO_ORDER)
             known = replace(challenged, candidate=replace(candidate, path=path))
-            return _follow(known, verdict, env, *actions, proved)
+            if candidate.record is None:
+                return Move(AwaitProvedDevice(known), (*actions, proved, LookUpDevice(eid)))
+            return _decide(known, candidate.record, env, *actions, proved)
         case Resynchronise(sqn_ms=sqn_ms):
             return _resynchronise(challenged, sqn_ms, *actions)
         case Authenticated() as authenticated:
@@ -217,6 +232,19 @@ def _follow(challenged: Challenged, outcome: NetworkOutcome, env: CpEnv, *action
             return Move(move.state, (*actions, *ended, *move.actions))
         case Failed(cause=cause, eap_failure=eap, detail=detail):
             raise AuthenticationRefused(cause, detail, eap)
+
+
+def _decide(challenged: Challenged, record: DeviceRecord, env: CpEnv, *actions: Action) -> Move | GoBack:
+    """May this EID have a profile? Only then comes the success indication."""
+    scheme = challenged.scheme
+    verdict = scheme.authorise() if record.may_be_provisioned else scheme.refuse(Cause.NO_ORDER)
+    known = replace(challenged, candidate=replace(challenged.candidate, record=record))
+    return _follow(known, verdict, env, *actions)
+
+
+def on_proved_device(state: AwaitProvedDevice, event: DeviceFound, env: CpEnv) -> Move | GoBack:
+    """Go on as with a device that has said its EID at once."""
+    return _decide(state.challenged, event.record, env)
 
 
 def _resynchronise(challenged: Challenged, sqn_ms: int, *actions: Action) -> GoBack:
@@ -236,4 +264,5 @@ CP: Table = {
     (AwaitAuthenticationResponse, AuthenticationResponse): on_authentication_response,
     (AwaitAuthenticationResponse, AuthenticationFailure): on_authentication_failure,
     (AwaitAuthenticationResponse, TimerFired): repeat_or(on_silence),
+    (AwaitProvedDevice, DeviceFound): on_proved_device,
 }

@@ -15,7 +15,7 @@ from rprov.errors import Refused
 from rprov.model.identifiers import Guti, Plmn
 from rprov.model.security import Scope
 from rprov.model.session import ProvisioningServer, SessionKind, TunnelEnd
-from rprov.procedure import s5_provision, s6_detach
+from rprov.procedure import data_network, s5_provision, s6_detach
 from rprov.procedure.actions import (
     Action,
     CloseTunnel,
@@ -83,8 +83,9 @@ class AwaitSession(UeState):
 
 def begin_ue(intent: Intent, plmn: Plmn, guti: Guti, env: UeEnv) -> Move:
     """Ask for the session that the purpose needs."""
-    request = PduSessionRequest(SESSION, intent.purpose.session_kind)
-    waiting = waiting_for(Timer.T3580, env.policy.timers.t3580, request)
+    waiting = waiting_for(
+        Timer.T3580, env.policy.timers.t3580, data_network.wanted(SESSION, intent.purpose.session_kind, env)
+    )
     return Move(AwaitSession(intent, plmn, guti, waiting), waiting.start())
 
 
@@ -97,6 +98,8 @@ def on_session_accept(state: AwaitSession, event: Received[PduSessionAccept], en
         raise Refused(Cause.SEMANTICALLY_INCORRECT, "the network gave another kind of session")
     if state.intent.purpose is Purpose.PROVISIONING and not accept.provisioning_servers:
         raise Refused(Cause.SEMANTICALLY_INCORRECT, "the network named no provisioning server")
+    if not data_network.is_as_asked(data_network.wanted(SESSION, accept.kind, env), accept):
+        raise Refused(Cause.SEMANTICALLY_INCORRECT, "the network gave another data network or slice")
     network = StartNetwork(BEARER, accept.address, accept.dns, accept.mtu)
     servers = ", ".join(f"{s.fqdn} port {s.port}" for s in accept.provisioning_servers)
     limit = f", only towards {servers}" if accept.kind is SessionKind.PROVISIONING else ""
@@ -224,6 +227,10 @@ def on_session_request(state: Attached, event: Received[PduSessionRequest], env:
     allowed = SessionKind.PROVISIONING if state.scope is Scope.PROVISIONING else SessionKind.ORDINARY
     if request.kind is not allowed:
         return _refuse(state, request)
+    try:
+        data_network.check_served(request, env)
+    except Refused as error:
+        return _refuse(state, request, error.cause)
     limits = env.policy.provisioning if request.kind is SessionKind.PROVISIONING else None
     quota, seconds = (limits.quota, limits.lifetime) if limits else (0, 0)
     ask = OpenTunnel(request.kind, _servers(request.kind, env), quota, seconds)
@@ -258,6 +265,8 @@ def on_ran_session(state: AwaitRanSession, event: Received[SessionResourceSetupR
         lifetime=provisioning.lifetime if provisioning else 0,
         quota=provisioning.quota if provisioning else 0,
         provisioning_servers=_servers(kind, env),
+        dnn=data_network.served(kind, env),
+        s_nssai=env.policy.s_nssai,
     )
     connect = ConnectTunnel(state.tunnel.uplink, event.message.downlink)
     # An ordinary UE is not thrown out while it has a session; a provisioning scope ends whatever happens.
@@ -293,14 +302,14 @@ def on_request_again(state: "AwaitTunnel | AwaitRanSession", event: Received[Pdu
 
 def on_another_request(state: Connected, event: Received[PduSessionRequest], _env: CpEnv) -> Move:
     """Answer a repeated request again; refuse a second session (design rule 6)."""
-    if event.message == PduSessionRequest(state.accept.session_id, state.accept.kind):
+    if data_network.is_as_asked(event.message, state.accept):
         return stay(state, Send(state.accept))
     return _refuse(state, event.message)
 
 
-def _refuse(state: Registered, request: PduSessionRequest) -> Move:
+def _refuse(state: Registered, request: PduSessionRequest, why: Cause | None = None) -> Move:
     limit = Cause.SESSION_LIMIT if request.kind is SessionKind.PROVISIONING else Cause.SCOPE_FORBIDS
-    cause = limit if state.scope is Scope.PROVISIONING else Cause.REQUEST_REJECTED
+    cause = why or (limit if state.scope is Scope.PROVISIONING else Cause.REQUEST_REJECTED)
     refused = Prove(state.step, f"refused a session: {cause.text}")
     return stay(state, Send(PduSessionReject(request.session_id, cause)), refused)
 

@@ -46,7 +46,8 @@ def on_profile_enabled(state: AwaitProfileEnabled, event: ProfileEnabled, _env: 
     """Attach as the subscriber that the profile makes of this device."""
     eid = state.intent.identity if isinstance(state.intent.identity, Eid) else state.intent.eid
     intent = Intent(Purpose.ORDINARY, event.subscription, eid=eid, fallen_back=state.intent.fallen_back)
-    proved = Prove(Step.REATTACH, f"the enabled profile is of IMSI {event.subscription.imsi}")
+    kind = "SUPI" if event.subscription.supi.is_nai else "IMSI"
+    proved = Prove(Step.REATTACH, f"the enabled profile is of {kind} {event.subscription.supi}")
     return GoBack(Step.ATTACH_REQUEST, intent, (proved,))
 
 

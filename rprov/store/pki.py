@@ -16,7 +16,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, x25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, x25519
 
 from rprov.crypto import issue
 from rprov.crypto.suci import PROFILE_A, PROFILE_B, HomeNetworkKey
@@ -132,6 +132,14 @@ def load_key(path: Path) -> ec.EllipticCurvePrivateKey:
     return key
 
 
+def load_tls_key(path: Path) -> ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey:
+    """Read a private key for TLS, where Ed25519 will do too; raises `ConfigError`."""
+    key = _private_key(path)
+    if not isinstance(key, ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey):
+        raise ConfigError(f"{path}: the private key is neither on an elliptic curve nor of Ed25519")
+    return key
+
+
 def load_home_network_key(path: Path, profile: int) -> HomeNetworkKey:
     """Read a key with which SUCIs are revealed: X25519 for profile 1 (A), P-256 for 2 (B); raises `ConfigError`."""
     key = _private_key(path)
@@ -161,7 +169,9 @@ def load_anchors(paths: Sequence[Path]) -> tuple[x509.Certificate, ...]:
     return tuple(found)
 
 
-def check_pair(chain: Sequence[x509.Certificate], key: ec.EllipticCurvePrivateKey, path: Path) -> None:
+def check_pair(
+    chain: Sequence[x509.Certificate], key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey, path: Path
+) -> None:
     """Insist that the key is that of the first certificate; raises `ConfigError`."""
     if chain[0].public_key() != key.public_key():
         raise ConfigError(f"{path}: the private key is not that of the certificate")

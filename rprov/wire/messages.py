@@ -8,7 +8,7 @@ from enum import IntEnum
 from ipaddress import IPv4Address
 
 from rprov.causes import Cause
-from rprov.model.identifiers import Eid, EidHint, Guti, Suci
+from rprov.model.identifiers import Dnn, Eid, EidHint, Guti, SNssai, Suci
 from rprov.model.security import Nea, Nia, Scope, SecurityCapability
 from rprov.model.session import ProvisioningServer, SessionKind
 
@@ -190,10 +190,12 @@ class AttachReject:
 
 @dataclass(frozen=True, slots=True)
 class PduSessionRequest:
-    """UE -> CP. `session_id` 1..15, chosen by the UE."""
+    """UE -> CP. `session_id` 1..15, chosen by the UE; without `dnn` or `s_nssai` it takes what the network gives."""
 
     session_id: int
     kind: SessionKind
+    dnn: Dnn | None = None
+    s_nssai: SNssai | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +210,8 @@ class PduSessionAccept:
     lifetime: int
     quota: int
     provisioning_servers: tuple[ProvisioningServer, ...] = ()
+    dnn: Dnn | None = None
+    s_nssai: SNssai | None = None
 
 
 @dataclass(frozen=True, slots=True)

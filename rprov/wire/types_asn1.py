@@ -5,7 +5,7 @@ from ipaddress import IPv4Address
 from operator import attrgetter, index
 
 from rprov.causes import Cause
-from rprov.model.identifiers import Eid, EidHint, Guti, Plmn, Suci, swap_nibbles
+from rprov.model.identifiers import Dnn, Eid, EidHint, Guti, Plmn, SNssai, Suci, swap_nibbles
 from rprov.model.security import Nea, Nia, SecurityCapability
 from rprov.model.session import TunnelEnd, UserPlaneAddress
 from rprov.wire.uper_compile import Leaf, Table
@@ -46,6 +46,8 @@ TYPES: Table = {
     "Plmn": Leaf(Plmn, _plmn_octets, _plmn),
     "Suci": Suci,
     "Guti": Guti,
+    "Dnn": Leaf(Dnn, attrgetter("octets"), Dnn.from_octets),
+    "SNssai": Leaf(SNssai, attrgetter("octets"), SNssai.from_octets),
     "Cause": Leaf(Cause, index, _cause),
     "Nea": Nea,
     "Nia": Nia,

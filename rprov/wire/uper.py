@@ -210,3 +210,21 @@ def open_type_length(source: int, left: int) -> tuple[int, int]:
     if left < 0:
         raise DecodeError(ENDS)
     return first, left
+
+
+def open_type(encoded: tuple[int, int]) -> tuple[int, int]:
+    """Put a length before what was encoded, filled up to whole octets, of which there is one at least (11.2)."""
+    bits, width = encoded
+    size = max(1, width + 7 >> 3)
+    if size >= 1 << 14:
+        raise EncodeError("an addition of more than 16383 octets")
+    length, bits_of_length = (size, 8) if size < 0x80 else (0x8000 | size, 16)
+    return length << 8 * size | bits << 8 * size - width, bits_of_length + 8 * size
+
+
+def check_filled(source: int, left: int) -> None:
+    """Insist that what is left fills up an octet, with zeros."""
+    if left >= 8:
+        raise DecodeError(f"trailing octets: {left // 8}")
+    if source & (1 << left) - 1:
+        raise DecodeError("padding that is not zero")

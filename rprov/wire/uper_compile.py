@@ -17,6 +17,7 @@ from rprov.wire.uper import (
     bit_string,
     boolean,
     character_string,
+    check_filled,
     converted,
     enumerated,
     integer,
@@ -80,14 +81,11 @@ class MessageCodec(Generic[MessageT]):
         source = int.from_bytes(octets)
         try:
             message, left = self._decode(source, 8 * len(octets))
+            check_filled(source, left)
         except DecodeErrorAt:
             raise
         except DecodeError as error:
             raise DecodeErrorAt(self._root, str(error)) from None
-        if left >= 8:
-            raise DecodeErrorAt(self._root, f"trailing octets: {left // 8}")
-        if source & (1 << left) - 1:
-            raise DecodeErrorAt(self._root, "padding that is not zero")
         return cast(MessageT, message)
 
 
@@ -158,16 +156,23 @@ class _Compiler:
         return choice(alternatives)
 
     def _sequence(self, name: str, description: Description, kind: type) -> Codec:
-        members = []
-        for item in _root_members(name, description):
-            if "default" in item:
-                raise Misuse(f"{name}.{item['name']}: DEFAULT is not built")
-            codec = self._plain(f"{name}.{item['name']}", item)
-            members.append(Member(item["name"], _snake(item["name"]), codec, item.get("optional", False)))
+        root, added = _around_ellipsis(name, description["members"])
+        members = [self._member(name, item) for item in root]
+        additions = [self._member(name, item) for item in added]
+        if not all(member.optional for member in additions):
+            raise Misuse(f"{name}: an addition that is not OPTIONAL is not built")
         expected = [field.name for field in fields(kind)]
-        if [member.attribute for member in members] != expected:
+        if [member.attribute for member in (*members, *additions)] != expected:
             raise Misuse(f"{name}: its members must be those of {kind.__name__}, in order: {', '.join(expected)}")
-        return sequence(kind, members)
+        return sequence(kind, members, additions)
+
+    def _member(self, name: str, item: Any) -> Member:
+        if not isinstance(item, dict):
+            raise Misuse(f"{name}: a group of additions is not built")
+        if "default" in item:
+            raise Misuse(f"{name}.{item['name']}: DEFAULT is not built")
+        codec = self._plain(f"{name}.{item['name']}", item)
+        return Member(item["name"], _snake(item["name"]), codec, item.get("optional", False))
 
 
 def _enumerated(name: str, description: Description, kind: type[IntEnum]) -> Codec:
@@ -182,10 +187,19 @@ def _root_members(name: str, description: Description) -> list[Description]:
 
 
 def _before_ellipsis(name: str, items: list[Any]) -> list[Any]:
-    """Give what stands before the ellipsis. None marks it, and nothing of ours stands behind it yet."""
-    if not items or items[-1] is not None or None in items[:-1]:
+    """Give what stands before the ellipsis, behind which only a SEQUENCE of ours has anything."""
+    root, added = _around_ellipsis(name, items)
+    if added:
         raise Misuse(f"{name}: must end in an ellipsis")
-    return items[:-1]
+    return root
+
+
+def _around_ellipsis(name: str, items: list[Any]) -> tuple[list[Any], list[Any]]:
+    """Give what stands before the ellipsis, which is None, and what was added behind it."""
+    if items.count(None) != 1:
+        raise Misuse(f"{name}: must have one ellipsis")
+    place = items.index(None)
+    return items[:place], items[place + 1 :]
 
 
 def _bounds(name: str, ranges: Any) -> tuple[int, int]:

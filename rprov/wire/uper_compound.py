@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rprov.errors import DecodeError, EncodeError
-from rprov.wire.uper import ENDS, Codec, bounds, integer, open_type_length, small_number
+from rprov.wire.uper import ENDS, Codec, bounds, check_filled, integer, open_type, open_type_length, small_number
 
 
 class DecodeErrorAt(DecodeError):
@@ -131,17 +131,18 @@ class Member:
     optional: bool
 
 
-def sequence(kind: type, members: Sequence[Member]) -> Codec:
+def sequence(kind: type, members: Sequence[Member], additions: Sequence[Member] = ()) -> Codec:
     """An extensible SEQUENCE whose value is a `kind`: 0, a bit for each OPTIONAL member, then the members (X.691 19).
 
-    Members are given to `kind` in order; an OPTIONAL one that is absent is None. Additions of later releases are
-    skipped.
+    Members, then additions are given to `kind` in order; an OPTIONAL one that is absent is None, and additions are all
+    OPTIONAL. Without one the octets are those of an earlier release; additions of later releases are skipped.
     """
     head, flags = _presence_flags(members)
     head_mask = (1 << head) - 1
     extended = 1 << (head - 1)
     encoders = [(item.name, item.attribute, flags.get(item.name, 0), item.codec.encode) for item in members]
     decoders = [(item.name, flags.get(item.name, 0), item.codec.decode) for item in members]
+    nothing_added = (None,) * len(additions)
 
     def encode(record: object) -> tuple[int, int]:
         presence = bits = total = 0
@@ -158,6 +159,10 @@ def sequence(kind: type, members: Sequence[Member]) -> Codec:
                 raise _encode_error(name, error) from None
             presence |= flag
             total += width
+        if additions:
+            added, width = _encode_additions(record, additions)
+            if width:
+                presence, bits, total = presence | extended, bits << width | added, total + width
         return presence << total | bits, head + total
 
     def decode(source: int, left: int) -> tuple[object, int]:
@@ -176,8 +181,9 @@ def sequence(kind: type, members: Sequence[Member]) -> Codec:
                 raise _decode_error(name, error) from None
             items.append(item)
         if presence & extended:
-            left = _skip_additions(source, left)
-        return kind(*items), left
+            added, left = _decode_additions(source, left, additions)
+            return kind(*items, *added), left
+        return kind(*items, *nothing_added), left
 
     return Codec(encode, decode, kind)
 
@@ -188,8 +194,29 @@ def _presence_flags(members: Sequence[Member]) -> tuple[int, Mapping[str, int]]:
     return 1 + len(names), {name: 1 << place for place, name in enumerate(reversed(names))}
 
 
-def _skip_additions(source: int, left: int) -> int:
-    """Step over what a later release added to a SEQUENCE: a bitmap, then open types that tell their length (19.7)."""
+def _encode_additions(record: object, additions: Sequence[Member]) -> tuple[int, int]:
+    """Write a bitmap of all additions and those that are there as open types, or nothing when none is (19.7)."""
+    present = bits = total = 0
+    for item in additions:
+        value = getattr(record, item.attribute)
+        present <<= 1
+        if value is None:
+            continue
+        try:
+            inner, width = open_type(item.codec.encode(value))
+        except _UNFIT as error:
+            raise _encode_error(item.name, error) from None
+        present |= 1
+        bits = bits << width | inner
+        total += width
+    if not present:
+        return 0, 0
+    # 11.6: how many there could be, less one, as a normally small number
+    return (len(additions) - 1 << len(additions) | present) << total | bits, 7 + len(additions) + total
+
+
+def _decode_additions(source: int, left: int, additions: Sequence[Member]) -> tuple[list[Any], int]:
+    """Read the additions that are known, and step over those of a later release: each tells its length (19.7)."""
     last, left = small_number(source, left)
     count = last + 1
     left -= count
@@ -198,9 +225,23 @@ def _skip_additions(source: int, left: int) -> int:
     present = source >> left & (1 << count) - 1
     if not present:
         raise DecodeError("additions are announced but there are none")  # 19.1: the bit says that one is there
-    for _ in range(present.bit_count()):
+    found: list[Any] = [None] * len(additions)
+    for place in range(count):
+        if not present >> (last - place) & 1:
+            continue
         size, left = open_type_length(source, left)
         left -= 8 * size
         if left < 0:
             raise DecodeError(ENDS)
-    return left
+        if place < len(additions):
+            found[place] = _open_type(source >> left & (1 << 8 * size) - 1, size, additions[place])
+    return found, left
+
+
+def _open_type(content: int, size: int, item: Member) -> object:
+    try:
+        value, rest = item.codec.decode(content, 8 * size)
+        check_filled(content, rest)
+    except DecodeError as error:
+        raise _decode_error(item.name, error) from None
+    return value

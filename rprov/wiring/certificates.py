@@ -1,11 +1,12 @@
-"""The CP's side of EAP-TLS as its files say it, and read again on SIGHUP. Decides nothing about certificates itself."""
+"""The network's side of EAP-TLS as its files say it, and read again on SIGHUP. Decides nothing about certificates."""
 
 from datetime import UTC, datetime
 
 from cryptography.x509 import Certificate
 
-from rprov.auth.eap_tls import EapTlsServerEngines
+from rprov.auth.eap_tls import PACKET_SIZE, EapTlsServerEngines
 from rprov.crypto.x509 import Role
+from rprov.model.aaa import AaaSettings
 from rprov.model.sections import DeviceRoles
 from rprov.model.settings import CpSettings
 from rprov.store.crl import load_revocations
@@ -22,8 +23,9 @@ _ROLES = {
 class CpCertificates:
     """Engines for one exchange after the other. A TLS context is made anew only where certificates are others."""
 
-    def __init__(self, settings: CpSettings) -> None:
+    def __init__(self, settings: CpSettings | AaaSettings, fragment: int = PACKET_SIZE) -> None:
         self._settings = settings
+        self._fragment = fragment
         self._made_of: tuple[tuple[Certificate, ...], tuple[Certificate, ...]] = ((), ())
         self.engines: EapTlsServerEngines
         self.reload()
@@ -35,6 +37,13 @@ class CpCertificates:
         anchors = load_anchors(devices.anchors)
         revoked = load_revocations(devices.crls, anchors, datetime.now(UTC), required=devices.require_crl)
         if (given.chain, anchors) != self._made_of:
-            self.engines = EapTlsServerEngines(given, anchors, devices.eum_prefixes, _ROLES[devices.roles])
+            self.engines = EapTlsServerEngines(
+                given,
+                anchors,
+                devices.eum_prefixes,
+                _ROLES[devices.roles],
+                fragment=self._fragment,
+                choices=self._settings.eap_tls,
+            )
             self._made_of = given.chain, anchors
         self.engines.revoked = revoked

@@ -14,7 +14,7 @@ from rprov.daemon.cp import CpDaemon, CpSetup
 from rprov.daemon.n6 import NatMap, NatRange
 from rprov.daemon.sessions import SessionRules, Sessions
 from rprov.daemon.userplane import UpUserPlane
-from rprov.model.identifiers import Eid, Suci, Supi
+from rprov.model.identifiers import Eid, EidHint, Suci, Supi
 from rprov.model.policy import CpPolicy, ProvisioningPolicy
 from rprov.model.records import SubscriberRecord
 from rprov.model.report import Recorder
@@ -54,7 +54,11 @@ def cp_policy(settings: CpSettings) -> CpPolicy:
         mtu=settings.sessions.mtu,
         timers=settings.timers.policy,
         backoff=settings.limits.backoff,
+        eid_hints=settings.devices.eid_hints,
         ordinary_servers=tuple(server.server for server in settings.sessions.ordinary_servers),
+        dnn=settings.sessions.dnn,
+        provisioning_dnn=settings.sessions.provisioning_dnn,
+        s_nssai=settings.sessions.s_nssai,
     )
 
 
@@ -75,7 +79,7 @@ def cp_engines(settings: CpSettings, codec: NasAsn1, certificates: CpCertificate
     """What the core of a CP has made for each UE; reads the keys of SUCIs."""
     keys = _home_network_keys(settings)
 
-    def certificate(claimed: Eid, env: CpEnv) -> NetworkScheme:
+    def certificate(claimed: Eid | EidHint, env: CpEnv) -> NetworkScheme:
         return certificates.engines.scheme(claimed, env.policy.plmn.serving_network_name, env.wall)
 
     def revealed(suci: Suci) -> Supi:

@@ -9,7 +9,7 @@ from cryptography.exceptions import InvalidSignature
 
 from rprov.crypto.tls import TlsCredentials
 from rprov.model.sections import CredentialFiles
-from rprov.store.pki import check_pair, load_chain, load_key
+from rprov.store.pki import check_pair, load_chain, load_tls_key
 from rprov.trace.tally import PacketTally
 
 
@@ -49,6 +49,6 @@ def issuer_of(certificate: x509.Certificate, anchors: Sequence[x509.Certificate]
 
 def credentials(files: CredentialFiles) -> TlsCredentials:
     """Read a certificate chain and its key, and insist that they belong together; raises `ConfigError`."""
-    chain, key = load_chain(files.chain), load_key(files.key)
+    chain, key = load_chain(files.chain), load_tls_key(files.key)
     check_pair(chain, key, files.key)
     return TlsCredentials(chain, key)

@@ -4,28 +4,32 @@ import secrets
 import ssl
 from collections.abc import Awaitable, Callable
 
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.x509 import Certificate
+
 from rprov.daemon.smdp import SmdpDaemon, SmdpSetup
 from rprov.errors import ConfigError
 from rprov.model.report import Recorder
-from rprov.model.sections import prefixes_by_key_id
+from rprov.model.sections import CredentialFiles, prefixes_by_key_id
 from rprov.model.settings import SmdpSettings
 from rprov.provision.sgp22.smdp import Smdp
 from rprov.provision.sgp22.smdp_checks import SmdpSettings as SmdpCoreSettings
 from rprov.provision.sgp22.smdp_sessions import SmdpCredential
 from rprov.store.cp import open_cp_store
-from rprov.store.pki import load_anchors
+from rprov.store.pki import check_pair, load_anchors, load_chain, load_key
 from rprov.store.smdp import open_smdp_store
 from rprov.wiring.node import Node, credentials, issuer_of
 
 
 def smdp_core_settings(settings: SmdpSettings) -> SmdpCoreSettings:
     """What the core of an SM-DP+ goes by; reads certificates and keys."""
-    auth, binding = credentials(settings.certificates.auth), credentials(settings.certificates.pb)
+    auth, auth_key = _signing(settings.certificates.auth)
+    binding, binding_key = _signing(settings.certificates.pb)
     anchors = load_anchors(settings.anchors)
-    issuer = issuer_of(auth.chain[0], anchors)
+    issuer = issuer_of(auth, anchors)
     if issuer is None:
         raise ConfigError(f"{settings.certificates.auth.chain}: its issuer is not among the anchors")
-    credential = SmdpCredential(issuer, auth.chain[0], auth.key, binding.chain[0], binding.key)
+    credential = SmdpCredential(issuer, auth, auth_key, binding, binding_key)
     return SmdpCoreSettings(
         address=settings.fqdn,
         credentials=(credential,),
@@ -33,6 +37,12 @@ def smdp_core_settings(settings: SmdpSettings) -> SmdpCoreSettings:
         port=settings.listen.port or 443,
         eum_table=prefixes_by_key_id(settings.eum_table),
     )
+
+
+def _signing(files: CredentialFiles) -> tuple[Certificate, EllipticCurvePrivateKey]:
+    chain, key = load_chain(files.chain), load_key(files.key)
+    check_pair(chain, key, files.key)
+    return chain[0], key
 
 
 def _server_tls(settings: SmdpSettings) -> ssl.SSLContext:

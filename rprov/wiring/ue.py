@@ -111,6 +111,7 @@ def ue_engines(settings: UeSettings, card: CardHolder, codec: NasAsn1) -> UeEngi
         _attach_credentials(settings),
         load_anchors(settings.network.anchors),
         server_name=settings.network.server_name,
+        choices=settings.eap_tls,
     )
 
     def certificate(plmn: Plmn, env: UeEnv) -> PeerScheme:
@@ -187,6 +188,9 @@ def _policy(settings: UeSettings, user_plane: UserPlaneAddress) -> UePolicy:
         timers=settings.timers.policy,
         max_attempts=settings.max_attempts,
         fall_back_to_provisioning=settings.fall_back_to_provisioning,
+        dnn=settings.dnn,
+        s_nssai=settings.s_nssai,
+        hide_eid=settings.hide_eid,
     )
 
 

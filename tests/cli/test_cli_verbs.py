@@ -1,6 +1,7 @@
 """`rprov pki`, `order` and `euicc` on files, as a person would use them one after the other."""
 
 import json
+import os
 import stat
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -11,13 +12,14 @@ from doubles.loop import run as run_loop
 
 from rprov.cli.main import run
 from rprov.config import load_cp, load_smdp
+from rprov.crypto.suci import PROFILE_A, PROFILE_B
 from rprov.crypto.x509 import Role, check_chain, eid_of
 from rprov.model.identifiers import Eid, Iccid, Imsi, Supi
 from rprov.model.records import DeviceRecord, OrderState, SubscriberRecord
 from rprov.model.sections import StoreSettings
 from rprov.provision.profile import ProfileContents, parse_profile
 from rprov.store.cp import open_cp_store
-from rprov.store.pki import load_anchors, load_chain
+from rprov.store.pki import load_anchors, load_chain, load_home_network_key, make_suci_key
 from rprov.store.smdp import open_smdp_store
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
@@ -32,6 +34,7 @@ def rprov(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     """Run a command in a directory with the example files; gives code, stdout and stderr."""
     for name in ("cp.yaml", "smdp.yaml", "ue.yaml", "ran.yaml"):
         (tmp_path / name).write_bytes((EXAMPLES / name).read_bytes())
+    make_suci_key(tmp_path / "pki", PROFILE_B, os.urandom)
     monkeypatch.chdir(tmp_path)
 
     def command(*arguments: str | Path) -> tuple[int, str, str]:
@@ -43,8 +46,9 @@ def rprov(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 
 
 @pytest.fixture
-def pki(rprov: Rprov) -> Rprov:
+def pki(rprov: Rprov, tmp_path: Path) -> Rprov:
     """The same, with a PKI in it."""
+    (tmp_path / "pki/suci.key").unlink()
     assert rprov("pki", "init", "pki")[0] == 0
     for kind in ("device", "euicc"):
         assert rprov("pki", "issue", kind, "--eid", EID)[0] == 0
@@ -78,7 +82,7 @@ def test_what_init_and_issue_make_is_believed(pki: Rprov, tmp_path: Path) -> Non
 
 def test_keys_are_their_owners_only(pki: Rprov, tmp_path: Path) -> None:
     keys = list((tmp_path / "pki").glob("*.key"))
-    assert len(keys) == 9
+    assert len(keys) == 10
     assert {stat.S_IMODE(key.stat().st_mode) for key in keys} == {0o600}
 
 
@@ -160,6 +164,14 @@ def test_a_directory_that_cannot_be_written_is_named(rprov: Rprov, tmp_path: Pat
     assert "file/pki" in err
 
 
+@pytest.mark.parametrize(("word", "profile"), [("profile_a", PROFILE_A), ("profile_b", PROFILE_B)])
+def test_a_suci_key_is_of_the_profile_asked_for(rprov: Rprov, tmp_path: Path, word: str, profile: int) -> None:
+    assert rprov("pki", "suci-key", "--profile", word, "--name", "mine") == (0, "pki/mine.key\n", "")
+    assert load_home_network_key(tmp_path / "pki/mine.key", profile).profile == profile
+    assert stat.S_IMODE((tmp_path / "pki/mine.key").stat().st_mode) == 0o600
+    assert rprov("pki", "suci-key", "--profile", word, "--name", "mine")[0] == 2
+
+
 # --- order --------------------------------------------------------------------------------------------------------
 
 
@@ -198,6 +210,9 @@ def test_an_order_is_known_to_both_and_agrees_in_everything(rprov: Rprov, tmp_pa
     assert str(device.order.iccid) == made["iccid"]
     assert (profile.k, profile.opc) == (subscriber.k, subscriber.opc)
     assert str(profile.home) == "001-01"
+    assert profile.suci_key is not None
+    own = load_home_network_key(tmp_path / "pki/suci.key", PROFILE_B).public
+    assert (profile.suci_key.scheme, profile.suci_key.key_id, profile.suci_key.public_key) == (PROFILE_B, 1, own)
     assert made["activation_code"] == f"LPA:1$smdp.example.com${made['matching_id']}"
 
 
@@ -301,8 +316,9 @@ def test_two_files_that_do_not_belong_together_are_refused(rprov: Rprov, tmp_pat
 
 def test_profiles_conceal_with_the_networks_key(rprov: Rprov, tmp_path: Path) -> None:
     rprov("pki", "init", "keys")
-    with (tmp_path / "cp.yaml").open("a") as file:
-        file.write("suci_keys:\n  - {id: 7, scheme: profile_b, key: keys/cp.key}\n")
+    text = (tmp_path / "cp.yaml").read_text()
+    mine = "{id: 7, scheme: profile_b, key: keys/cp.key}"
+    (tmp_path / "cp.yaml").write_text(text.replace("\nsuci_keys:\n", f"\nsuci_keys:\n  - {mine}\n"))
     assert rprov("order", "add", "--eid", EID, "--imsi", "001010000000009", "--matching-id", "S")[0] == 0
     profile = looked_up(tmp_path, "001010000000009", "S")[2]
     assert profile.suci_key is not None

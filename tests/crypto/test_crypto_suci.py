@@ -1,9 +1,11 @@
 from collections.abc import Callable
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from doubles.known_answers import Answer, each, octets
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +16,7 @@ from rprov.crypto.suci import (
     HomeNetworkKey,
     aes_ctr32,
     conceal,
+    conceal_nai,
     conceal_octets,
     conceal_username,
     reveal,
@@ -173,7 +176,7 @@ def test_any_octets_give_a_supi_or_a_refusal(scheme: int, key_id: int, output: b
 @pytest.mark.parametrize("scheme", [1, 2])
 def test_our_own_mistakes_are_misuse(scheme: int) -> None:
     imsi = Imsi("274012001002086")
-    for public, kind in ((None, scheme), (KEYS[3 - scheme].public, scheme), (b"", scheme), (bytes(32), 0)):
+    for public, kind in ((None, scheme), (bytes(32), 0)):
         with pytest.raises(Misuse):
             conceal(imsi, HOME, "0", kind, 1, public, _entropy(0))
     with pytest.raises(Misuse):
@@ -186,6 +189,53 @@ def test_our_own_mistakes_are_misuse(scheme: int) -> None:
         HomeNetworkKey(3, Secret(bytes(32)))
     with pytest.raises(Misuse):
         HomeNetworkKey(2, Secret(bytes(32)))
+
+
+@pytest.mark.parametrize("scheme", [0, 1, 2])
+def test_an_nai_comes_back_with_its_realm(scheme: int) -> None:
+    nai = Supi("device7@operator.example")
+    public = KEYS[scheme].public if scheme else None
+    suci = conceal_nai(nai, HOME, "17", scheme, scheme, public, _entropy(0))
+    assert (suci.realm, suci.home, suci.routing_indicator) == ("operator.example", HOME, "17")
+    assert reveal(suci, {scheme: KEYS[scheme]} if scheme else {}) == nai
+
+
+def test_concealing_the_wrong_kind_is_misuse() -> None:
+    with pytest.raises(Misuse, match="IMSI kind"):
+        conceal_nai(Supi("274012001002086"), HOME, "0", 0, 0, None, _entropy(0))
+    with pytest.raises(Misuse, match="key id 0"):
+        conceal_nai(Supi("a@b"), HOME, "0", 0, 1, None, _entropy(0))
+
+
+NO_POINT = b"\x02" + bytes(31) + b"\x01"  # there is no y for this x on P-256
+
+
+@pytest.mark.parametrize(
+    ("scheme", "public"),
+    [
+        (1, b""),
+        (1, bytes(32)),  # of low order: the agreement would be with nobody
+        (1, KEYS[2].public),
+        (2, b""),
+        (2, KEYS[1].public),
+        (2, NO_POINT),
+        (2, b"\x05" + KEYS[2].public[1:]),
+        (2, b"\x04" + bytes(64)),
+    ],
+)
+def test_a_profile_with_a_key_that_is_none_conceals_nothing(scheme: int, public: bytes) -> None:
+    with pytest.raises(Refused, match="no public key of its scheme") as caught:
+        conceal(Imsi("274012001002086"), HOME, "0", scheme, 1, public, _entropy(0))
+    assert caught.value.cause is Cause.DEVICE_FAILURE
+
+
+def test_a_point_at_full_length_is_the_same_key() -> None:
+    point = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), KEYS[2].public)
+    full = point.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    imsi = Imsi("274012001002086")
+    suci = conceal(imsi, HOME, "0", 2, 1, full, _entropy(0))
+    assert suci == conceal(imsi, HOME, "0", 2, 1, KEYS[2].public, _entropy(0))
+    assert reveal(suci, {1: KEYS[2]}) == Supi.of_imsi(imsi)
 
 
 def test_only_the_last_32_bits_of_the_counter_count() -> None:

@@ -5,7 +5,7 @@ from ipaddress import IPv4Address
 from hypothesis import strategies as st
 
 from rprov.causes import Cause
-from rprov.model.identifiers import Eid, EidHint, Guti, Plmn, Suci, Teid, UeRadioId
+from rprov.model.identifiers import Dnn, Eid, EidHint, Guti, Plmn, SNssai, Suci, Teid, UeRadioId
 from rprov.model.secret import Secret
 from rprov.model.security import Nea, Nia, Scope, SecurityCapability
 from rprov.model.session import (
@@ -37,7 +37,14 @@ names = st.text("".join(map(chr, range(0x20, 0x7F))), min_size=1, max_size=150)
 addresses = st.builds(IPv4Address, st.integers(0, 0xFFFFFFFF))
 plmns = st.builds(Plmn, digits(3, 3), digits(2, 3))
 eids = digits(30, 30).map(Eid.with_check_digits)
-sucis = st.builds(Suci, plmns, digits(1, 4), st.integers(0, 15), st.integers(0, 255), octets(1, 512))
+realms = st.text("".join(map(chr, range(0x20, 0x7F))).replace("@", ""), min_size=1, max_size=251)
+sucis = st.builds(
+    Suci, plmns, digits(1, 4), st.integers(0, 15), st.integers(0, 255), octets(1, 512), st.none() | realms
+)
+dnns = st.lists(st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=1, max_size=20), min_size=1, max_size=4).map(
+    lambda parts: Dnn(".".join(parts))
+)
+slices = st.builds(SNssai, st.integers(0, 255), st.none() | st.integers(0, 0xFFFFFE))
 gutis = st.builds(Guti, plmns, st.integers(0, 0xFFFFFF), st.integers(0, 0xFFFFFFFF))
 identities = st.one_of(eids, st.builds(EidHint, digits(8, 8)), sucis, gutis)
 capabilities = st.builds(SecurityCapability, st.integers(0, 255), st.integers(0, 255))
@@ -89,7 +96,7 @@ NAS = {
     messages.AttachAccept: (gutis, st.sampled_from(Scope), seconds, seconds),
     messages.AttachComplete: (),
     messages.AttachReject: (causes, maybe(seconds)),
-    messages.PduSessionRequest: (session_ids, session_kinds),
+    messages.PduSessionRequest: (session_ids, session_kinds, maybe(dnns), maybe(slices)),
     messages.PduSessionAccept: (
         session_ids,
         session_kinds,
@@ -99,6 +106,8 @@ NAS = {
         seconds,
         st.integers(0, (1 << 64) - 1),
         st.lists(servers, max_size=8).map(tuple),
+        maybe(dnns),
+        maybe(slices),
     ),
     messages.PduSessionReject: (session_ids, causes, maybe(seconds)),
     messages.PduSessionReleaseRequest: (session_ids,),

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from rprov.causes import Cause
-from rprov.model.identifiers import Eid, EidHint, Guti, Plmn, Suci
+from rprov.model.identifiers import Dnn, Eid, EidHint, Guti, Plmn, SNssai, Suci
 from rprov.model.secret import Secret
 from rprov.model.security import SecurityCapability
 from rprov.wire.messages import AkaAnswer, AkaChallenge, Eap
@@ -52,6 +52,10 @@ def as_dict(value: object) -> Any:
             third = int(mnc[2]) if len(mnc) == 3 else 15
             first, second = int(mcc[1]) << 4 | int(mcc[0]), third << 4 | int(mcc[2])
             return bytes((first, second, int(mnc[1]) << 4 | int(mnc[0])))
+        case Dnn(name):
+            return b"".join(bytes((len(label),)) + label.encode() for label in name.split("."))
+        case SNssai(sst, sd):
+            return bytes((sst,)) + (b"" if sd is None else bytes((sd >> 16, sd >> 8 & 255, sd & 255)))
         case Eap(packet):
             return packet
         case IPv4Address():

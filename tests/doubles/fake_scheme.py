@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from doubles.pki import EID
+
 from rprov.auth.scheme import (
     Answer,
     Authenticated,
@@ -25,7 +27,7 @@ from rprov.auth.scheme import (
 from rprov.causes import Cause
 from rprov.crypto.hierarchy import KAusf, k_seaf
 from rprov.errors import Refused
-from rprov.model.identifiers import Eid, Plmn
+from rprov.model.identifiers import Eid, EidHint, Plmn
 from rprov.wire.messages import AuthenticationFailure, AuthenticationRequest, AuthenticationResponse, Eap
 
 HELLO, NAME, COMMIT, EMPTY, GOODBYE = (Eap(word) for word in (b"hello", b"name", b"commit", b"empty", b"goodbye"))
@@ -118,8 +120,13 @@ class FakePeerScheme:
 
 
 def cp_side(fails: Cause | None = None, secret: bytes = b"secret") -> Callable[[Eid, Any], NetworkScheme]:
-    """A factory for `CpEngines.certificate`."""
-    return lambda eid, env: FakeNetworkScheme(eid, env.policy.plmn.serving_network_name, secret, fails)
+    """A factory for `CpEngines.certificate`; to whoever gives a hint only, the certificate of `EID` is proved."""
+
+    def made(claimed: Eid | EidHint, env: Any) -> NetworkScheme:
+        eid = EID if isinstance(claimed, EidHint) else claimed
+        return FakeNetworkScheme(eid, env.policy.plmn.serving_network_name, secret, fails)
+
+    return made
 
 
 def ue_side(fails: Cause | None = None, secret: bytes = b"secret") -> Callable[[Plmn, Any], PeerScheme]:

@@ -37,6 +37,7 @@ from rprov.model.report import ReportItem, StepEnded, Transition
 from rprov.model.sections import UeTimers
 from rprov.model.settings import CpSettings, CredentialKind, Plan, RanSettings, SmdpSettings, UeSettings
 from rprov.procedure.actions import Conclude
+from rprov.provision.profile import SuciKey
 from rprov.store.cp import CpStore, open_cp_store
 from rprov.store.ordering import Given, NewOrder, draw_order
 from rprov.store.smdp import SmdpStore, open_smdp_store
@@ -299,12 +300,13 @@ class Network:
         plan: Plan = Plan.PROVISION,
         port: int | None = None,
         given: Given | None = None,
+        suci_key: SuciKey | None = None,
     ) -> Device:
         """A new device that does not wait for long, and an order for it if there shall be one."""
         eid = self.files.new_device()
         radio_port = port or (self.ran.port if self.ran_node is not None else 1)
         settings = replace(self.files.ue(eid, radio_port, credential, plan), timers=IMPATIENT)
-        new = draw_order(eid, PLMN, secrets.token_bytes, given)
+        new = draw_order(eid, PLMN, secrets.token_bytes, given, suci_key)
         if ordered:
             async with self.stores() as (store, cp_store):
                 await store.add_order_and_subscriber(new.order, new.package, new.subscriber)
@@ -335,11 +337,13 @@ class Network:
 
 
 class _Half(asyncio.Protocol):
-    def __init__(self, cable: "Cable") -> None:
+    def __init__(self, cable: "Cable", answers: bool) -> None:
         self.cable = cable
+        self.answers = answers
         self.other: _Half | None = None
         self.transport: asyncio.Transport | None = None
         self.early = b""
+        self.held = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
@@ -354,7 +358,9 @@ class _Half(asyncio.Protocol):
             self.transport.write(data)
 
     def data_received(self, data: bytes) -> None:
-        if self.other is not None:
+        if self.cable.frozen and self.answers:
+            self.held += data
+        elif self.other is not None:
             self.other.give(data)
 
     def connection_lost(self, _error: Exception | None) -> None:
@@ -370,6 +376,8 @@ class Cable:
         self._to = port
         self.halves: set[_Half] = set()
         self.cuts = 0
+        self.frozen = False
+        """Whether answers stay inside."""
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def __aenter__(self) -> "Cable":
@@ -385,6 +393,18 @@ class Cable:
         await until(lambda: not self.halves)
         await self._server.wait_closed()
 
+    def thaw(self) -> None:
+        """Let everything through that was held, and what comes."""
+        self.frozen = False
+        for half in list(self.halves):
+            held, half.held = half.held, b""
+            if held:
+                half.data_received(held)
+
+    def freeze_answers(self) -> None:
+        """Let nothing back through from now on; what goes forth goes on."""
+        self.frozen = True
+
     def cut(self) -> None:
         """Break every connection that runs through it now."""
         self.cuts += 1
@@ -393,7 +413,7 @@ class Cable:
                 half.transport.abort()
 
     def _plug(self) -> _Half:
-        near, far = _Half(self), _Half(self)
+        near, far = _Half(self, answers=False), _Half(self, answers=True)
         near.other, far.other = far, near
 
         async def plug() -> None:

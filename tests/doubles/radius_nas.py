@@ -7,6 +7,7 @@ nas.run(device(pki.device), identity)    -> Verdict(code, eap, msk of the peer, 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import count
 
 from cryptography import x509
 from doubles.pki import NOW, PLMN, Held, seeded, shared_pki
@@ -19,6 +20,9 @@ from rprov.crypto.x509_network import check_network
 from rprov.wire import eap
 from rprov.wire.radius import Attribute, Code, Kind, Packet, SharedSecret, check_answer, decode, seal_request
 from rprov.wire.radius_attributes import join_eap, msk_of, split_eap
+
+_SERIAL = count()
+"""No two clients send the same authenticators: to a server that would be one request, sent again."""
 
 ANONYMOUS = b"anonymous@example.org"
 MTU_1400 = Attribute(Kind.FRAMED_MTU, (1400).to_bytes(4))
@@ -73,7 +77,7 @@ class Nas:
     secret: SharedSecret
     exchange: Callable[[bytes], bytes]
     extra: tuple[Attribute, ...] = (MTU_1400,)
-    entropy: Callable[[int], bytes] = field(default_factory=lambda: seeded("nas"))
+    entropy: Callable[[int], bytes] = field(default_factory=lambda: seeded(f"nas/{next(_SERIAL)}"))
     identifier: int = 0
 
     def request(self, packet: bytes, state: bytes | None, *more: Attribute) -> bytes:

@@ -18,9 +18,13 @@ from typing import Any
 from doubles.pki import EID, NOW, OTHER_EID, PLMN, seeded
 
 from rprov.auth.aka import FiveGAkaNetworkScheme, FiveGAkaPeerScheme
+from rprov.auth.aka_peer import AkaPeerScheme
+from rprov.auth.eap_aka_prime import EapAkaPrimeNetworkScheme
+from rprov.auth.eap_aka_prime_peer import EapAkaPrimePeerScheme
 from rprov.auth.scheme import NetworkScheme, PeerScheme
 from rprov.auth.usim import Usim, next_sqn
 from rprov.causes import Cause
+from rprov.crypto.aka_functions import aka_functions
 from rprov.crypto.suci import reveal
 from rprov.errors import DecodeError, Misuse
 from rprov.model.env import Env
@@ -29,7 +33,7 @@ from rprov.model.policy import CpPolicy, ProvisioningPolicy, RanPolicy, Timers, 
 from rprov.model.records import DeviceRecord, Order, OrderState, SubscriberRecord
 from rprov.model.report import Discarded, MessageSeen, Proof, ReportItem, StepEnded, Transition
 from rprov.model.secret import Secret
-from rprov.model.security import Nea, Nia, SecurityCapability
+from rprov.model.security import AkaMethod, Nea, Nia, SecurityCapability
 from rprov.model.session import ProvisioningProtocol, ProvisioningServer, TunnelEnd, UserPlaneAddress
 from rprov.procedure import actions as act
 from rprov.procedure import events as ev
@@ -151,10 +155,10 @@ class World:
         return self.env(ue.policy, ue.engines)
 
     def _aka(self, record: SubscriberRecord, env: Env[Any, Any]) -> NetworkScheme:
-        return FiveGAkaNetworkScheme(
+        scheme = EapAkaPrimeNetworkScheme if record.method is AkaMethod.EAP_AKA_PRIME else FiveGAkaNetworkScheme
+        return scheme(
             supi=record.supi,
-            k=record.k,
-            opc=record.opc,
+            functions=aka_functions(record.algorithm, record.k, record.opc),
             amf=record.amf,
             sqn=record.sqn,
             network=env.policy.plmn.serving_network_name,
@@ -166,13 +170,18 @@ class World:
     ) -> UeNode:
         index = len(self.ues)
         card = usim or Usim(K, OPC)
-        engines = UeEngines(
-            self.nas, self.ue_certificate, lambda plmn, env: FiveGAkaPeerScheme(card, plmn.serving_network_name)
-        )
+        subscription = Subscription(imsi, PLMN)
+
+        def aka(plmn: Plmn, env: Env[Any, Any]) -> PeerScheme:
+            network = plmn.serving_network_name
+            eap = EapAkaPrimePeerScheme(card, subscription.supi, network)
+            return AkaPeerScheme(FiveGAkaPeerScheme(card, network), eap)
+
+        engines = UeEngines(self.nas, self.ue_certificate, aka)
         address = UserPlaneAddress(IPv4Address("127.0.0.1"), 4000 + index)
         settings = UePolicy(**{"capability": CAPABILITY, "user_plane": address, **policy})
         endpoint = UeEndpoint.create(f"ue{index}", self.nas, self.radio)
-        node = UeNode(index, endpoint, settings, engines, card, Subscription(imsi, PLMN))
+        node = UeNode(index, endpoint, settings, engines, card, subscription)
         node.download_answer = ev.ProfileDownloaded(ICCID)
         self.ues.append(node)
         self.hear_cell(node)

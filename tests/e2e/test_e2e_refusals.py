@@ -172,7 +172,12 @@ def test_an_smdp_that_authenticates_under_another_ci(tmp_path: Path) -> None:
         certified = with_certificates(settings, auth=pair(other, "dp-auth"), pb=pair(other, "dp-pb"))
         return replace(certified, anchors=(*settings.anchors, ReadPath(other / "ci.pem")))
 
-    rehearse(tmp_path, Cause.PROVISIONING_FAILED, "the SM-DP\\+ refused initiateAuthentication: 8.8.4/3.7 no SM-DP\\+ certificate under a certificate issuer", smdp=change)
+    rehearse(
+        tmp_path,
+        Cause.PROVISIONING_FAILED,
+        "the SM-DP\\+ refused initiateAuthentication: 8.8.4/3.7 no SM-DP\\+ certificate under a certificate issuer",
+        smdp=change,
+    )
 
 
 def test_a_device_that_asks_for_the_profile_of_another(tmp_path: Path) -> None:

@@ -111,10 +111,10 @@ def ordinary_run() -> None:
 
 
 def slow_shell() -> None:
-    for intent in (provisioning, ordinary):
+    for intent, hidden in ((provisioning, False), (provisioning, True), (ordinary, False)):
         world = fake_world()
         world.hold = lambda ask: True
-        world.add_ue(intent())
+        world.add_ue(intent(), hide_eid=hidden)
         world.pump()
         while world.held:
             world.answer_held()

@@ -1,16 +1,16 @@
-"""Profile packages: identifiers as others know them, the round trip, and what a package may not be."""
+"""Profile packages: files as others know them, the round trip, and what a package may not be."""
 
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from doubles.known_answers import Answer, each, octets
+from doubles.known_answers import octets
 from doubles.rsp import CONTENTS
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rprov.errors import DecodeError
-from rprov.model.identifiers import Eid, Iccid, Imsi, Plmn, luhn_check_digit
+from rprov.model.identifiers import Iccid, Imsi, Plmn, luhn_check_digit
 from rprov.model.secret import Secret
 from rprov.model.security import AkaAlgorithm
 from rprov.provision.profile import SQN_SLOTS, ProfileContents, SuciKey, build_profile, parse_profile
@@ -22,28 +22,6 @@ from rprov.provision.profile_files import (
     encode_suci_calculation,
 )
 from rprov.provision.sgp22.tlv import Reader, tlv
-
-
-@each("eid")
-def test_eids_as_published(answer: Answer) -> None:
-    match answer["expected"]:
-        case "valid":
-            assert Eid.parse(answer["eid"]).octets == octets(answer["eid_octets"])
-        case "calculate":
-            assert Eid.with_check_digits(answer["digits_30"]) == Eid(answer["eid"])
-        case _:
-            with pytest.raises(DecodeError):
-                Eid.parse(answer["eid"])
-
-
-@each("luhn")
-def test_check_digits_as_published(answer: Answer) -> None:
-    digits = answer["digits"]
-    expected = int(answer["check_digit_expected"])
-    assert luhn_check_digit(digits[:-1]) == expected
-    assert (int(digits[-1]) == expected) == (answer["expected"] == "valid")
-    if answer["kind"].startswith("iccid"):
-        assert Iccid.parse(digits).digits == digits
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,19 @@ def test_keys_of_either_length_come_back_with_what_they_are_for(
     with_cp(place, story)
 
 
+def test_a_subscriber_may_be_named_by_an_nai(place: StoreSettings) -> None:
+    async def story(store: CpStore) -> None:
+        nai = Supi("device7@operator.example")
+        await store.add_subscriber(replace(subscriber(), supi=nai))
+        given = await store.reserve_vector(nai)
+        assert given is not None
+        assert (given.supi, given.k) == (nai, subscriber().k)
+        await store.save_context(replace(context(), identity=nai))
+        assert [item.identity for item in await store.contexts()] == [nai]
+
+    with_cp(place, story)
+
+
 @pytest.mark.parametrize(
     ("algorithm", "k", "opc"),
     [(AkaAlgorithm.MILENAGE, 32, 16), (AkaAlgorithm.MILENAGE, 16, 32), (AkaAlgorithm.TUAK, 16, 16)],

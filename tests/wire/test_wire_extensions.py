@@ -1,14 +1,24 @@
 """What a later release may add: asn1tools speaks an extended grammar, rprov the one it has."""
 
+import re
 from pathlib import Path
 
 import asn1tools
 import pytest
 
 from rprov.errors import DecodeError
+from rprov.model.identifiers import Dnn, Plmn, SNssai, Suci
 from rprov.model.security import SecurityCapability
-from rprov.wire.messages import AttachComplete, AttachRequest, AttachType, DetachRequest
-from rprov.wire.nas_asn1 import decode_nas
+from rprov.model.session import SessionKind
+from rprov.wire.messages import (
+    AttachComplete,
+    AttachRequest,
+    AttachType,
+    DetachRequest,
+    IdentityResponse,
+    PduSessionRequest,
+)
+from rprov.wire.nas_asn1 import decode_nas, encode_nas
 
 GRAMMARS = Path(__file__).parents[2] / "asn1"
 
@@ -137,3 +147,44 @@ def test_a_place_that_the_root_does_not_have_is_refused_too():
 
 def test_the_old_message_still_decodes_beside_the_extended_one():
     assert decode_nas(encoded("detachRequest", {"cause": 0, "switchOff": True})) == DetachRequest(0, True)
+
+
+# --- what rprov itself has added to its first release ------------------------------------------------------------------
+
+ASKED = PduSessionRequest(1, SessionKind.ORDINARY, Dnn("internet"), SNssai(1))
+PLAIN = PduSessionRequest(1, SessionKind.ORDINARY)
+
+
+def older():
+    """The grammar without the additions."""
+    text = "".join((GRAMMARS / f"rprov-{name}.asn").read_text() for name in ("types", "nas"))
+    return asn1tools.compile_string(re.sub(r"\.\.\.,\n[^}]*}", "...\n}", text), "uper")
+
+
+def test_an_older_release_reads_what_it_knows():
+    value = {"sessionId": 1, "kind": "ordinary"}
+    for message in (ASKED, PLAIN):
+        assert older().decode("NasMessage", encode_nas(message)) == ("pduSessionRequest", value)
+    assert older().encode("NasMessage", ("pduSessionRequest", value)) == encode_nas(PLAIN)
+    assert decode_nas(encode_nas(PLAIN)) == PLAIN
+
+
+def test_an_addition_that_is_damaged_is_refused_by_path():
+    good = encode_nas(ASKED)
+    assert decode_nas(good) == ASKED
+    wrong = int.from_bytes(good)
+    found = set()
+    for bit in range(8 * len(good)):
+        try:
+            decode_nas((wrong ^ 1 << bit).to_bytes(len(good)))
+        except DecodeError as error:
+            found.add(str(error))
+    assert any(text.startswith("pduSessionRequest.dnn: a DNN is labels") for text in found)
+    assert any(text.startswith("pduSessionRequest.sNssai: ") for text in found)
+    assert any(text.endswith("padding that is not zero") for text in found)
+
+
+def test_a_realm_may_be_as_long_as_an_nai_allows():
+    for size in (1, 144, 145, 146, 251):  # an open type of 128 octets has a longer length
+        request = IdentityResponse(Suci(Plmn("001", "01"), "0", 0, 0, b"a", "r" * size))
+        assert decode_nas(encode_nas(request)) == request

@@ -275,8 +275,11 @@ def member(**changes):
     [
         (COLOUR, member(name="liters"), "its members must be those of Paint, in order: colour, litres"),
         (COLOUR, PAINT | {"members": [LITRES, MEMBERS[0], None]}, "its members must be those of Paint, in order"),
-        (COLOUR, PAINT | {"members": MEMBERS[:2]}, "Paint: must end in an ellipsis"),
-        (COLOUR, PAINT | {"members": [MEMBERS[0], None, LITRES]}, "Paint: must end in an ellipsis"),
+        (COLOUR, PAINT | {"members": MEMBERS[:2]}, "Paint: must have one ellipsis"),
+        (COLOUR, PAINT | {"members": [*MEMBERS, None]}, "Paint: must have one ellipsis"),
+        (COLOUR, PAINT | {"members": [MEMBERS[0], None, LITRES]}, "Paint: an addition that is not OPTIONAL"),
+        (COLOUR, PAINT | {"members": [MEMBERS[0], None, [LITRES]]}, "Paint: a group of additions is not built"),
+        (COLOUR | {"values": [("red", 0), None, ("darkBlue", 1)]}, PAINT, "Colour: must end in an ellipsis"),
         (COLOUR, member(**{"restricted-to": None}), "Paint.litres: needs one range with two bounds"),
         (COLOUR, member(**{"restricted-to": [(0, "MAX")]}), "Paint.litres: needs one range with two bounds"),
         (COLOUR, member(default=3), "Paint.litres: DEFAULT is not built"),
@@ -287,7 +290,7 @@ def member(**changes):
         (COLOUR | {"values": [("red", 0), None]}, PAINT, "its items must be those of Colour, by name and number"),
         (COLOUR | {"values": [("red", 0), ("darkBlue", 2), None]}, PAINT, "by name and number"),
         (COLOUR | {"values": [("red", 0), ("blue", 1), None]}, PAINT, "by name and number"),
-        (COLOUR | {"values": [("red", 0), ("darkBlue", 1)]}, PAINT, "Colour: must end in an ellipsis"),
+        (COLOUR | {"values": [("red", 0), ("darkBlue", 1)]}, PAINT, "Colour: must have one ellipsis"),
     ],
 )
 def test_grammar_and_table_that_disagree_are_misuse(colour, paint, text):
