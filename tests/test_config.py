@@ -414,7 +414,6 @@ def test_the_least_file_gives_safe_defaults(tmp_path: Path, role: str) -> None:
         assert not settings.n2.insecure
         assert settings.sessions.ordinary_allow == ()
     if role == "ue":
-        assert not settings.network.allow_msk
         assert not settings.fall_back_to_provisioning
         assert settings.credential.kind is CredentialKind.DEVICE
 
@@ -571,7 +570,7 @@ EVERYTHING: dict[str, st.SearchStrategy[Any]] = {
         euicc=st.builds(EuiccSettings, store=stores, certificate=credentials, anchors=anchors),
         credential=st.builds(CredentialSettings, chain=reads, key=reads)
         | st.just(CredentialSettings(kind=CredentialKind.EUICC)),
-        network=st.builds(NetworkTrust, anchors=anchors, server_name=st.none() | fqdns, allow_msk=st.booleans()),
+        network=st.builds(NetworkTrust, anchors=anchors, server_name=st.none() | fqdns),
         plan=st.sampled_from(Plan),
         log=logs,
     ),

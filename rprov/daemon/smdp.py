@@ -94,7 +94,12 @@ class SmdpDaemon:
             except DecodeError as error:
                 _LOG.info("%s from %s: %s", function.value, request.remote, error)
                 return web.Response(status=400, text="the body is no JSON object of ES9+\n")
-            answer = await self._answer(function, body)
+            try:
+                answer = await self._answer(function, body)
+            except RprovError as error:
+                # The store, say: nobody's business out there.
+                _LOG.error("%s from %s: %s", function.value, request.remote, error)
+                return web.Response(status=500, text="not now\n")
             headers = {"X-Admin-Protocol": ADMIN_PROTOCOL}
             if answer is None:
                 return web.Response(status=204, headers=headers)

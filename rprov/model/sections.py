@@ -326,14 +326,8 @@ class RanLimits:
 class SmdpLimits:
     """What strangers can make an SM-DP+ hold."""
 
-    sessions: Annotated[int, Within(1, 1_000_000)] = 1000
-    """Downloads under way; the oldest gives way."""
-    session_lifetime: Seconds = 600.0
-    """Seconds after which a download that does not go on is forgotten."""
     max_body: Annotated[int, Within(4096, 10_000_000)] = 262_144
-    """Largest request, octets."""
-    connections: Annotated[int, Within(1, 1_000_000)] = 1000
-    """TLS connections at a time."""
+    """Largest request, octets. How many downloads may be under way is the core's own bound."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -159,8 +159,6 @@ class NetworkTrust:
     """PEM files, or directories of them, with the authorities that certify networks; never a GSMA CI."""
     server_name: Fqdn | None = None
     """dNSName that the network's certificate must carry; absent: the name of the PLMN that the cell announces."""
-    allow_msk: bool = False
-    """Whether a network that only has the MSK (an external AAA) is accepted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -193,6 +193,7 @@ class Releasing(CpState):
     """Keys, session and filter are gone; the RAN clears up. A repeated detach gets its answer from the tombstone."""
 
     was: Scope
+    then: tuple[Action, ...] = ()
     natural: ClassVar[Step] = Step.DETACH
     phase: ClassVar[Phase] = Phase.SECURED
 
@@ -230,12 +231,12 @@ def _clear(state: CpState) -> tuple[Action, ...]:
     )
 
 
-def release_cp(state: CpState, cause: Cause, env: CpEnv, *actions: Action) -> Move:
-    """Clear the core and have the RAN clear the radio."""
+def release_cp(state: CpState, cause: Cause, env: CpEnv, *actions: Action, then: tuple[Action, ...] = ()) -> Move:
+    """Clear the core and have the RAN clear the radio; `then` follows when it has."""
     if isinstance(state, (Unreachable, Gone)):
         return Move(Gone(state.scope), (*actions, *_clear(state), Close()))
     return Move(
-        Releasing(state.scope),
+        Releasing(state.scope, then),
         (
             *actions,
             *_clear(state),
@@ -256,7 +257,7 @@ def on_detach_request(state: CpState, event: Received[DetachRequest], env: CpEnv
     known = state.phase is Phase.SECURED
     answer = () if event.message.switch_off else (Send(accept), *((Tombstone(accept),) if known else ()))
     ended = (EndStep(Step.DETACH),) if known and state.scope is Scope.PROVISIONING else ()
-    return release_cp(state, Cause.NORMAL, env, *answer, *ended)
+    return release_cp(state, Cause.NORMAL, env, *answer, *ended, then=_all_gone(state) if known else ())
 
 
 def on_detach_ordered(state: CpState, event: DetachOrdered, env: CpEnv) -> Move:
@@ -287,7 +288,7 @@ def on_lifetime(state: CpState, event: TimerFired, env: CpEnv) -> Move:
 
 def on_ue_accepted(state: AwaitUeDetachAccept, _event: object, env: CpEnv) -> Move:
     """The UE is out, or silent: it is out in any case."""
-    return release_cp(state, Cause.NORMAL, env)
+    return release_cp(state, Cause.NORMAL, env, then=_all_gone(state))
 
 
 def on_ran_lost_ue(state: CpState, event: Received[UeContextReleaseRequest], env: CpEnv) -> Move:
@@ -319,11 +320,15 @@ def on_implicit_detach(state: Unreachable, _event: TimerFired, _env: CpEnv) -> M
     return Move(Gone(state.scope), (*_clear(state), Close()))
 
 
+def _all_gone(state: CpState) -> tuple[Action, ...]:
+    step = Step.DETACH if state.scope is Scope.PROVISIONING else Step.REATTACH
+    return (Prove(step, "contexts, keys, session, tunnel and filter are gone in core and RAN"),)
+
+
 def on_released(state: Releasing, _event: object, env: CpEnv) -> Move:
     """The RAN has cleared up, or is silent."""
-    gone = Prove(state.step, "contexts, keys, session, tunnel and filter are gone in core and RAN")
     timers = (StopTimer(Timer.CONTEXT_SETUP), StartTimer(Timer.TOMBSTONE, env.policy.timers.tombstone))
-    return Move(Gone(state.scope), (*timers, gone))
+    return Move(Gone(state.scope), (*timers, *state.then))
 
 
 def on_tombstone_over(state: Gone, _event: TimerFired, _env: CpEnv) -> Move:

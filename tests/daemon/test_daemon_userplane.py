@@ -23,7 +23,7 @@ from doubles.loop import run, settle
 from rprov.daemon.n6 import NatMap, NatRange
 from rprov.daemon.session_http import SessionBackend
 from rprov.daemon.userplane import RanUserPlane, UeUserPlane, UpUserPlane
-from rprov.errors import Misuse
+from rprov.errors import EnvironmentLacks, Misuse
 from rprov.model.identifiers import Teid, UeRadioId
 from rprov.model.session import UserPlaneAddress
 from rprov.session.ip.states import TcpLimits
@@ -589,9 +589,9 @@ def test_misuse_is_told():
                 chain.ue.start_network(BEARER, UE, GATEWAY)
             with pytest.raises(Misuse):
                 chain.ue.start_network(BEARER + 1, str(UE), str(GATEWAY))
-            with pytest.raises(OSError, match="already in use"):
+            with pytest.raises(EnvironmentLacks, match="already in use"):
                 RanUserPlane(chain.loop, LOOPBACK, chain.ran.n3_address)
-            with pytest.raises(OSError, match="already in use"):
+            with pytest.raises(EnvironmentLacks, match="already in use"):
                 UeUserPlane(chain.loop, chain.ue.address)
 
     before = open_files()

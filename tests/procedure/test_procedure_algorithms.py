@@ -101,7 +101,7 @@ def test_user_packets_go_both_ways_once_and_only_whole(nea, nia):
         assert other.unprotect(first) == other.unprotect(second) == PLAIN
         with pytest.raises(Replayed):
             other.unprotect(first)
-        # the same packet by the bare algorithms: header of 3 octets, then packet and MAC-I ciphered (TS 38.323 5.8, 5.9)
+        # by the bare algorithms: a header of 3 octets, then packet and MAC-I ciphered (TS 38.323 5.8, 5.9)
         key, count = ue.endpoint.access.state.keys.k_gnb, int.from_bytes(first[:3]) & 0x3FFFF
         opened = cipher(nea, k_up_enc(key, nea)).apply(count, 0, direction, first[3:])
         assert opened[:-4] == PLAIN
@@ -140,7 +140,7 @@ def test_null_ciphering_is_refused_in_provisioning(nia):
     world = World(fake_scheme.cp_side(), fake_scheme.ue_side(), nea=(Nea.NEA0,), nia=(nia,))
     ue = world.add_ue(provisioning())
     world.pump()
-    assert ue.outcome == act.Conclude(False, Cause.SECURITY_CAPABILITIES_MISMATCH)
+    assert (ue.outcome.ok, ue.outcome.cause) == (False, Cause.SECURITY_CAPABILITIES_MISMATCH)
     assert [type(message).__name__ for message in plain_nas(world, up=False)] == ["AttachReject"]
     assert ue.endpoint.nas.current is None
 
@@ -164,6 +164,10 @@ def test_a_network_that_would_cipher_nothing_in_provisioning_is_refused_by_the_u
     world.nas.encode = without_ciphering
     ue = world.add_ue(provisioning())
     world.pump()
+    # its MAC cannot be verified: a context without ciphering is never made in this scope, so it is as if nothing came
+    assert [item.reason for item in world.discards("ue")] != []
+    assert world.state(ue) == "AwaitSecurityMode"
+    world.fire_all()
     assert not ue.outcome.ok
     assert ue.endpoint.nas.current is None
     assert protected_nas(world, SecurityHeader.INTEGRITY_CIPHERED_NEW_CONTEXT, up=True) == []

@@ -149,7 +149,7 @@ def test_the_old_message_still_decodes_beside_the_extended_one():
     assert decode_nas(encoded("detachRequest", {"cause": 0, "switchOff": True})) == DetachRequest(0, True)
 
 
-# --- what rprov itself has added to its first release ------------------------------------------------------------------
+# --- what rprov itself has added to its first release ----------------------------------------------------------------
 
 ASKED = PduSessionRequest(1, SessionKind.ORDINARY, Dnn("internet"), SNssai(1))
 PLAIN = PduSessionRequest(1, SessionKind.ORDINARY)
