@@ -13,6 +13,7 @@ from typing import Any, cast
 import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from doubles.aaa_place import CLIENT_NAME, SECRET, SERVER_NAME, AaaPlace
+from doubles.loop import run
 from doubles.pki import EID
 from doubles.radius_nas import ANONYMOUS, Nas
 
@@ -55,12 +56,11 @@ def serve(settings: AaaSettings, scenario: Callable[[AaaDaemon, Node, Kept], Awa
         daemon = cast("AaaDaemon", node.daemon)
         try:
             await daemon.start()
-            async with asyncio.timeout(4 * PATIENCE):
-                await scenario(daemon, node, recorder)
+            await scenario(daemon, node, recorder)
         finally:
             await node.close()
 
-    asyncio.run(whole())
+    run(whole(), seconds=4 * PATIENCE)
 
 
 @contextmanager
@@ -116,13 +116,13 @@ def _exactly(stream: ssl.SSLSocket, size: int) -> bytes:
 
 def test_a_device_is_authenticated_over_udp(place):
     async def scenario(daemon, _node, _recorder):
-        def run():
+        def ask_it():
             with udp(daemon.port) as exchange:
                 nas = Nas(SECRET, exchange)
                 verdict = nas.run(place.device())
                 return verdict, nas.keys(verdict)
 
-        verdict, keys = await asyncio.to_thread(run)
+        verdict, keys = await asyncio.to_thread(ask_it)
         assert verdict.code is Code.ACCESS_ACCEPT
         assert keys == verdict.peer_msk.octets
         assert verdict.user_name == EID.digits
@@ -137,7 +137,7 @@ def test_what_no_client_sent_is_counted_and_gets_no_answer(place):
     async def scenario(daemon, _node, recorder):
         good = seal_request(9, bytes(16), (), SECRET, Code.STATUS_SERVER)
 
-        def run():
+        def ask_it():
             with udp(daemon.port) as exchange, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
                 stranger.bind(("127.0.0.2", 0))
                 stranger.sendto(good, ("127.0.0.1", daemon.port))
@@ -153,7 +153,7 @@ def test_what_no_client_sent_is_counted_and_gets_no_answer(place):
                             silent.recv(LARGEST_PACKET)
                 return answer
 
-        answer = await asyncio.to_thread(run)
+        answer = await asyncio.to_thread(ask_it)
         check_answer(answer, decode(good), SECRET)
         assert daemon.dropped == {"unknownClient": 1, "DecodeError": 3, "MacMismatch": 1}
         assert [item.reason for item in recorder.items if isinstance(item, Discarded)].count("MacMismatch") == 1
@@ -191,7 +191,7 @@ def test_a_port_that_is_taken_is_said(place):
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_a_device_is_authenticated_over_tls(place, version):
     async def scenario(daemon, _node, _recorder):
-        def run():
+        def ask_it():
             context = client_tls(place)
             context.minimum_version = context.maximum_version = version
             with radsec(daemon._setup.radsec.port, context) as stream:
@@ -199,7 +199,7 @@ def test_a_device_is_authenticated_over_tls(place, version):
                 verdicts = [nas.run(place.device()) for _ in range(2)]  # one after the other on one connection
                 return verdicts[-1], nas.keys(verdicts[-1])
 
-        verdict, keys = await asyncio.to_thread(run)
+        verdict, keys = await asyncio.to_thread(ask_it)
         assert verdict.code is Code.ACCESS_ACCEPT
         assert keys == verdict.peer_msk.octets
         assert f"radsec=127.0.0.1:{daemon._setup.radsec.port}" in daemon.places
@@ -213,7 +213,7 @@ def test_a_client_whose_certificate_names_no_client_is_not_served(place, who):
     name = {"nobody": None, "stranger": "stranger", "server": "radsec-server"}[who]
 
     async def scenario(daemon, _node, _recorder):
-        def run():
+        def ask_it():
             asked = seal_request(1, bytes(16), (), RADSEC_SECRET, Code.STATUS_SERVER)
             with (
                 pytest.raises((OSError, EOFError)),
@@ -221,7 +221,7 @@ def test_a_client_whose_certificate_names_no_client_is_not_served(place, who):
             ):
                 over(stream)(asked)
 
-        await asyncio.to_thread(run)
+        await asyncio.to_thread(ask_it)
 
     serve(place.settings(radsec=True), scenario)
 
@@ -239,7 +239,7 @@ def test_what_is_no_packet_ends_its_connection_and_no_other(place, octets):
     """RFC 6613 2.6.4: there is no way back into the framing."""
 
     async def scenario(daemon, _node, _recorder):
-        def run():
+        def ask_it():
             port = daemon._setup.radsec.port
             with radsec(port, client_tls(place)) as good, radsec(port, client_tls(place)) as bad:
                 bad.sendall(octets)
@@ -247,21 +247,21 @@ def test_what_is_no_packet_ends_its_connection_and_no_other(place, octets):
                     _exactly(bad, 1)
                 return over(good)(seal_request(1, bytes(16), (), RADSEC_SECRET, Code.STATUS_SERVER))
 
-        assert decode(await asyncio.to_thread(run)).code is Code.ACCESS_ACCEPT
+        assert decode(await asyncio.to_thread(ask_it)).code is Code.ACCESS_ACCEPT
 
     serve(place.settings(radsec=True, clients=()), scenario)
 
 
 def test_a_packet_in_single_octets_is_put_together(place):
     async def scenario(daemon, _node, _recorder):
-        def run():
+        def ask_it():
             with radsec(daemon._setup.radsec.port, client_tls(place)) as stream:
                 asked = Nas(RADSEC_SECRET, bytes).request(IDENTITY, None)
                 for octet in asked[:-1]:
                     stream.sendall(bytes((octet,)))
                 return over(stream)(asked[-1:])
 
-        assert decode(await asyncio.to_thread(run)).code is Code.ACCESS_CHALLENGE
+        assert decode(await asyncio.to_thread(ask_it)).code is Code.ACCESS_CHALLENGE
 
     serve(place.settings(radsec=True), scenario)
 
@@ -271,7 +271,7 @@ def test_connections_are_bounded(place):
     settings = replace(settings, radsec=replace(settings.radsec, connections=1))
 
     async def scenario(daemon, _node, _recorder):
-        def run():
+        def ask_it():
             port = daemon._setup.radsec.port
             asked = seal_request(1, bytes(16), (), RADSEC_SECRET, Code.STATUS_SERVER)
             with radsec(port, client_tls(place)) as first:
@@ -280,7 +280,7 @@ def test_connections_are_bounded(place):
                     over(second)(asked)
                 over(first)(asked)
 
-        await asyncio.to_thread(run)
+        await asyncio.to_thread(ask_it)
 
     serve(settings, scenario)
 
