@@ -24,13 +24,10 @@ from rprov.model.identifiers import Eid, EidHint, Plmn
 from rprov.model.tls import DEFAULT_CHOICES, TlsChoices
 from rprov.wire.eap import LARGEST_PACKET
 from rprov.wire.eap_tls import SMALLEST_PACKET
-from rprov.wire.messages import AuthenticationFailure, AuthenticationRequest, AuthenticationResponse, Eap
+from rprov.wire.messages import ABBA, AuthenticationFailure, AuthenticationRequest, AuthenticationResponse, Eap
 
 PACKET_SIZE = 1400
 """Octets of the largest EAP packet we send; 1,500 fit into NAS, and less goes through any RADIUS server."""
-
-ABBA_EMSK = b"\x00\x00"
-"""K_AUSF comes from EMSK (TS 33.501 A.7.1); the value that would announce MSK is not accepted."""
 
 DEVICE_ROLES = frozenset({Role.DEVICE, Role.EUICC})
 
@@ -194,7 +191,7 @@ class EapTlsPeerScheme:
 
     def on_request(self, message: AuthenticationRequest) -> PeerOutcome:
         """Answer one round."""
-        if not isinstance(message.challenge, Eap) or message.abba != ABBA_EMSK:
+        if not isinstance(message.challenge, Eap) or message.abba != ABBA:
             detail = "the network asks for another way of authenticating than EAP-TLS with EMSK"
             return Refusal(AuthenticationFailure(Cause.EAP_FAILED), detail)
         match self._peer.on_packet(message.challenge.packet):

@@ -6,10 +6,10 @@ from typing import ClassVar
 from rprov.model.identifiers import Teid
 from rprov.model.security import Scope
 from rprov.procedure.purpose import Intent, Step
-from rprov.procedure.registration import Registration
+from rprov.procedure.registration import Candidate, Registration
 from rprov.security.policy import Phase
 
-__all__ = ["NOTHING", "CpState", "Held", "Phase", "UeState"]
+__all__ = ["NOTHING", "CpState", "Held", "OfCandidate", "OfRegistration", "Phase", "UeState"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +58,33 @@ class CpState:
     def held(self) -> Held:
         """What has to be cleared up when this UE goes."""
         return NOTHING
+
+
+class OfCandidate(CpState):
+    """A state of a UE that has proved nothing yet, or whose context is not in use."""
+
+    __slots__ = ()
+    candidate: Candidate
+
+    @property
+    def scope(self) -> Scope:
+        """What the candidate is for."""
+        return self.candidate.scope
+
+
+class OfRegistration(CpState):
+    """A state of a UE that is let in."""
+
+    __slots__ = ()
+    phase: ClassVar[Phase] = Phase.SECURED
+    registration: Registration
+
+    @property
+    def scope(self) -> Scope:
+        """What the context is for."""
+        return self.registration.scope
+
+    @property
+    def held(self) -> Held:
+        """The registration."""
+        return Held(self.registration)

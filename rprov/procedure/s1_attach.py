@@ -42,7 +42,7 @@ from rprov.procedure.events import (
     TimerFired,
 )
 from rprov.procedure.machine import GoBack, Move, Table, Waiting, refuse_silence, repeat_or, stay, waiting_for
-from rprov.procedure.phases import CpState, Phase, UeState
+from rprov.procedure.phases import CpState, OfCandidate, Phase, UeState
 from rprov.procedure.purpose import Intent, Purpose, Step, Subscription
 from rprov.procedure.registration import Candidate, Challenged
 from rprov.wire.messages import (
@@ -148,18 +148,13 @@ def begin_idle(env: CpEnv) -> Move:
 
 
 @dataclass(frozen=True, slots=True)
-class AwaitDevice(CpState):
+class AwaitDevice(OfCandidate):
     """The store is looking for the device."""
 
     candidate: Candidate
     eid: Eid
     natural: ClassVar[Step] = Step.ATTACH_REQUEST
     phase: ClassVar[Phase] = Phase.NO_CONTEXT
-
-    @property
-    def scope(self) -> Scope:
-        """What the candidate is for."""
-        return self.candidate.scope
 
 
 @dataclass(frozen=True, slots=True)

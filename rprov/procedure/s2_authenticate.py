@@ -38,6 +38,7 @@ from rprov.procedure.phases import CpState, Phase, UeState
 from rprov.procedure.purpose import Intent, Purpose, Step
 from rprov.procedure.registration import Challenged, Resynchronising
 from rprov.wire.messages import (
+    ABBA,
     AttachReject,
     AttachRequest,
     AuthenticationFailure,
@@ -47,9 +48,6 @@ from rprov.wire.messages import (
     AuthenticationResult,
     Eap,
 )
-
-ABBA = s3_accept.ABBA
-
 
 # --- UE ---------------------------------------------------------------------------------------------------------------
 
@@ -80,7 +78,6 @@ def on_authentication_request(
 ) -> Move:
     """Answer one round. After the round that proves the network, hold a partial context."""
     if event.message.abba != ABBA:
-        # Another value would say that keys come from MSK: whoever shares that AAA could then play this network.
         raise Refused(Cause.REQUEST_REJECTED, f"ABBA {event.message.abba.hex()} is not allowed")
     match state.scheme.on_request(event.message):
         case Answer(message=answer, k_ausf=key):

@@ -33,11 +33,12 @@ from rprov.procedure.actions import (
 from rprov.procedure.engines import CpEnv, UeEnv
 from rprov.procedure.events import Received, Timer, TimerFired
 from rprov.procedure.machine import GoBack, Move, Table, Waiting, refuse_silence, repeat_or, stay, waiting_for
-from rprov.procedure.phases import CpState, Held, Phase, UeState
+from rprov.procedure.phases import CpState, OfCandidate, OfRegistration, Phase, UeState
 from rprov.procedure.purpose import Intent, Purpose, Step
 from rprov.procedure.registration import Candidate, Registration, context_record, lifetime, register
 from rprov.wire.link import InitialContextSetupFailure, InitialContextSetupRequest, InitialContextSetupResponse
 from rprov.wire.messages import (
+    ABBA,
     AttachAccept,
     AttachComplete,
     AttachReject,
@@ -46,10 +47,6 @@ from rprov.wire.messages import (
     SecurityModeComplete,
     SecurityModeReject,
 )
-
-ABBA = b"\x00\x00"
-"""The initial set of 5GS security features (TS 33.501 A.7.1)."""
-
 
 # --- UE ---------------------------------------------------------------------------------------------------------------
 
@@ -153,7 +150,7 @@ UE: Table = {
 
 
 @dataclass(frozen=True, slots=True)
-class AwaitSecurityModeComplete(CpState):
+class AwaitSecurityModeComplete(OfCandidate):
     """The new context stands beside whatever was there; it is in use when the Complete is verified."""
 
     candidate: Candidate
@@ -163,14 +160,9 @@ class AwaitSecurityModeComplete(CpState):
     natural: ClassVar[Step] = Step.ATTACH
     phase: ClassVar[Phase] = Phase.COMMITTED
 
-    @property
-    def scope(self) -> Scope:
-        """What the context is for."""
-        return self.candidate.scope
-
 
 @dataclass(frozen=True, slots=True)
-class AwaitContextSetup(CpState):
+class AwaitContextSetup(OfCandidate):
     """The RAN secures the radio."""
 
     candidate: Candidate
@@ -179,30 +171,14 @@ class AwaitContextSetup(CpState):
     natural: ClassVar[Step] = Step.ATTACH
     phase: ClassVar[Phase] = Phase.SECURED
 
-    @property
-    def scope(self) -> Scope:
-        """What the context is for."""
-        return self.candidate.scope
-
 
 @dataclass(frozen=True, slots=True)
-class AwaitAttachComplete(CpState):
+class AwaitAttachComplete(OfRegistration):
     """The UE has been told its GUTI."""
 
     registration: Registration
     waiting: Waiting
     natural: ClassVar[Step] = Step.ATTACH
-    phase: ClassVar[Phase] = Phase.SECURED
-
-    @property
-    def scope(self) -> Scope:
-        """What the context is for."""
-        return self.registration.scope
-
-    @property
-    def held(self) -> Held:
-        """The registration."""
-        return Held(self.registration)
 
 
 def begin_cp(candidate: Candidate, authenticated: Authenticated, env: CpEnv) -> Move:

@@ -39,7 +39,7 @@ from rprov.procedure.events import (
     TunnelOpened,
 )
 from rprov.procedure.machine import GoBack, Move, Table, Waiting, repeat_or, stay, waiting_for
-from rprov.procedure.phases import CpState, Held, Phase, UeState
+from rprov.procedure.phases import Held, OfRegistration, Phase, UeState
 from rprov.procedure.purpose import Intent, Purpose, Step
 from rprov.procedure.registration import Registration, lifetime
 from rprov.wire.link import (
@@ -146,23 +146,11 @@ UE: Table = {
 # --- CP ---------------------------------------------------------------------------------------------------------------
 
 
-class Registered(CpState):
+class Registered(OfRegistration):
     """What the states of an attached UE have in common."""
 
     __slots__ = ()
     natural: ClassVar[Step] = Step.SESSION
-    phase: ClassVar[Phase] = Phase.SECURED
-    registration: Registration
-
-    @property
-    def scope(self) -> Scope:
-        """What the context is for."""
-        return self.registration.scope
-
-    @property
-    def held(self) -> Held:
-        """The registration."""
-        return Held(self.registration)
 
 
 @dataclass(frozen=True, slots=True)

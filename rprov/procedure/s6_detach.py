@@ -39,7 +39,7 @@ from rprov.procedure.events import (
     TimerFired,
 )
 from rprov.procedure.machine import Move, Table, Waiting, repeat_or, stay, waiting_for
-from rprov.procedure.phases import CpState, Held, Phase, UeState
+from rprov.procedure.phases import CpState, Held, OfRegistration, Phase, UeState
 from rprov.procedure.purpose import Intent, Step
 from rprov.procedure.registration import Registration, lifetime
 from rprov.wire.link import UeContextReleaseCommand, UeContextReleaseComplete, UeContextReleaseRequest
@@ -149,19 +149,13 @@ UE: Table = {
 
 
 @dataclass(frozen=True, slots=True)
-class AwaitUeDetachAccept(CpState):
+class AwaitUeDetachAccept(OfRegistration):
     """The UE is being thrown out."""
 
     registration: Registration
     teid: Teid | None
     waiting: Waiting
     natural: ClassVar[Step] = Step.DETACH
-    phase: ClassVar[Phase] = Phase.SECURED
-
-    @property
-    def scope(self) -> Scope:
-        """What the context is for."""
-        return self.registration.scope
 
     @property
     def held(self) -> Held:
@@ -170,22 +164,11 @@ class AwaitUeDetachAccept(CpState):
 
 
 @dataclass(frozen=True, slots=True)
-class Unreachable(CpState):
+class Unreachable(OfRegistration):
     """Registered, but its radio connection is gone; its next attach ends this, or the timer does."""
 
     registration: Registration
     natural: ClassVar[Step] = Step.DETACH
-    phase: ClassVar[Phase] = Phase.SECURED
-
-    @property
-    def scope(self) -> Scope:
-        """What the context is for."""
-        return self.registration.scope
-
-    @property
-    def held(self) -> Held:
-        """The registration."""
-        return Held(self.registration)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,11 @@ NO_KEY = 7
 """The key set identifier that says: no key is available (TS 24.501 9.11.3.32)."""
 
 
+ABBA = b"\x00\x00"
+"""The initial set of 5GS security features (TS 33.501 A.7.1). Another value would announce keys made of MSK: whoever
+shares that AAA could then play this network, so nothing here accepts one."""
+
+
 class AttachType(IntEnum):
     """Why a UE attaches. `REMOTE_PROVISIONING` is the new attach type of TR 23.799 solution 12.X."""
 
