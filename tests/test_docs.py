@@ -23,6 +23,7 @@ PAGES = (
     "CHANGELOG.md",
     "benchmarks/README.md",
     "docs/architecture.md",
+    "docs/conformance.md",
     "docs/threats.md",
     "docs/how-to/add-a-scheme.md",
     "docs/how-to/run-a-fleet.md",
@@ -91,13 +92,21 @@ def test_every_test_that_a_page_names_is_there(page):
     named = [span.split("::") for span in code_spans(page) if re.fullmatch(r"test_\w+\.py::test_\w+", span)]
     missing = [f"{file}::{function}" for file, function in named if function not in there.get(file, ())]
     assert not missing
-    assert (page == "docs/threats.md") == (len(named) > 50)
+    assert (page in ("docs/conformance.md", "docs/threats.md")) == (len(named) > 50)
 
 
 def test_every_line_of_the_threats_names_a_test_or_says_that_there_is_none():
     for line in text("docs/threats.md").splitlines():
         if line.startswith("| ") and not line.startswith("| attack"):
             assert "::test_" in line.split(" | ")[-1] or re.search(r"no test|none", line, re.IGNORECASE), line
+
+
+def test_every_line_of_the_conformance_names_a_test_or_says_that_it_is_not_built():
+    lines = [line for line in text("docs/conformance.md").splitlines() if line.startswith("| ")]
+    rows = [line for line in lines if not line.startswith(("| clause", "| file"))]
+    assert len(rows) > 80
+    for line in rows:
+        assert "::test_" in line or "not built" in line, line
 
 
 @pytest.mark.parametrize(("page", "line"), list(commands()))

@@ -9,7 +9,7 @@
       <--------- AKA'-Notification ---------  what came was wrong: said first, then EAP-Failure (RFC 4187 6.3.2)
 
 No identity rounds, pseudonyms or fast re-authentication: the SUCI has named the subscriber, and 5GS uses none of them
-(TS 33.501 F.1, F.2). Refuses to know where keys and sequence numbers are kept, as `auth/aka.py` does.
+(TS 33.501 Annex F). Refuses to know where keys and sequence numbers are kept, as `auth/aka.py` does.
 """
 
 import hmac

@@ -133,7 +133,7 @@ class EapAkaPrimePeerScheme:
             case Subtype.NOTIFICATION:
                 return self._on_notification(packet, data)
             case other:
-                # fast re-authentication too: nobody has given us an identity for it (TS 33.501 F.1)
+                # fast re-authentication too: nobody has given us an identity for it (TS 33.501 Annex F)
                 return self._client_error(packet, Cause.EAP_FAILED, f"an EAP-AKA' request of subtype {other}")
 
     def _on_identity(self, packet: Request, data: AkaData) -> PeerOutcome:

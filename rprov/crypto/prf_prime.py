@@ -24,7 +24,7 @@ class KAut(Secret):
 
 
 class KRe(Secret):
-    """K_re, 32 octets: for fast re-authentication, which 5GS does not use (TS 33.501 F.1)."""
+    """K_re, 32 octets: for fast re-authentication, which 5GS does not use (TS 33.501 Annex F)."""
 
 
 @dataclass(frozen=True, slots=True)

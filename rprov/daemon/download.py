@@ -20,9 +20,10 @@ from rprov.daemon.card import CardHolder
 from rprov.daemon.session_http import SessionBackend
 from rprov.daemon.ue_network import UeNetwork
 from rprov.errors import DecodeError, Refused
-from rprov.model.identifiers import Iccid, UeRadioId
+from rprov.model.identifiers import UeRadioId
 from rprov.model.report import MessageSeen, Recorder
 from rprov.model.session import ProvisioningProtocol, ProvisioningServer
+from rprov.procedure.events import ProfileDownloaded
 from rprov.procedure.purpose import Step
 from rprov.provision.protocol import Answer, Post, Provisioner, Request
 from rprov.provision.sgp22.es9 import MAX_BODY, decode_body, encode_body
@@ -65,7 +66,7 @@ class SessionDownload:
         self._context = tls_context(anchors)
         self._turn = asyncio.Lock()
 
-    async def download(self, servers: tuple[ProvisioningServer, ...], network: UeNetwork) -> Iccid:
+    async def download(self, servers: tuple[ProvisioningServer, ...], network: UeNetwork) -> ProfileDownloaded:
         """Download from the first server whose protocol we speak; raises `Refused` with what went wrong, in words."""
         for server in servers:
             provisioner = self._protocols.get(server.protocol)
@@ -74,7 +75,9 @@ class SessionDownload:
                     return await self._from(server, provisioner, network)
         raise Refused(Cause.PROVISIONING_FAILED, "the network names no server whose protocol this device speaks")
 
-    async def _from(self, server: ProvisioningServer, provisioner: Provisioner, network: UeNetwork) -> Iccid:
+    async def _from(
+        self, server: ProvisioningServer, provisioner: Provisioner, network: UeNetwork
+    ) -> ProfileDownloaded:
         waiting = self._card.never_used
         backend = SessionBackend(network, on_tls=self._check_server)
         pool = httpcore.AsyncConnectionPool(ssl_context=self._context, network_backend=backend, max_connections=1)
@@ -82,11 +85,19 @@ class SessionDownload:
             async with pool:
                 if waiting is not None:
                     # An earlier download broke off between the installation and its end: the card has the profile.
-                    await self._converse(provisioner.notify(server), server, pool)
-                    return waiting
-                return (await self._converse(provisioner.begin(server, self._card.eid), server, pool)).iccid
+                    return ProfileDownloaded(waiting, await self._notified(server, provisioner, pool))
+                done = await self._converse(provisioner.begin(server, self._card.eid), server, pool)
+                return ProfileDownloaded(done.iccid, done.notified)
         finally:
             await self._card.save()
+
+    async def _notified(
+        self, server: ProvisioningServer, provisioner: Provisioner, pool: httpcore.AsyncConnectionPool
+    ) -> bool:
+        try:
+            return await self._converse(provisioner.notify(server), server, pool)
+        except Refused:
+            return False
 
     async def _converse(
         self,

@@ -21,7 +21,7 @@ from rprov.daemon.ue_network import UeNetwork
 from rprov.daemon.userplane import UeUserPlane
 from rprov.errors import DecodeError, Misuse, Refused, RprovError
 from rprov.model.env import Env
-from rprov.model.identifiers import Iccid, UeRadioId
+from rprov.model.identifiers import UeRadioId
 from rprov.model.numbers import Ppid
 from rprov.model.policy import UePolicy
 from rprov.model.report import Recorder, StepEnded
@@ -59,7 +59,7 @@ def sentence(ended: act.Conclude) -> str:
 class Provisioner(Protocol):
     """Fetches a profile over a session (step 5)."""
 
-    async def download(self, servers: tuple[ProvisioningServer, ...], network: UeNetwork) -> Iccid:
+    async def download(self, servers: tuple[ProvisioningServer, ...], network: UeNetwork) -> ProfileDownloaded:
         """Download and install; raises `Refused` with what went wrong, in words."""
 
 
@@ -292,7 +292,7 @@ class UeDaemon:
         if self._network is None:
             return DownloadFailed(Cause.PROVISIONING_FAILED, "there is no session")
         try:
-            return ProfileDownloaded(await self._setup.provisioner.download(servers, self._network))
+            return await self._setup.provisioner.download(servers, self._network)
         except Refused as error:
             return DownloadFailed(error.cause, error.detail)
         except RprovError as error:

@@ -108,9 +108,10 @@ class RadioLost:
 
 @dataclass(frozen=True, slots=True)
 class ProfileDownloaded:
-    """Answers Download: the profile is installed and the server has been told."""
+    """Answers Download: the profile is installed. `notified`: the server has taken the eUICC's signed result."""
 
     iccid: Iccid
+    notified: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from rprov.causes import Cause
 from rprov.model.identifiers import Guti, Plmn
-from rprov.procedure import s6_detach
+from rprov.procedure import endings, s6_detach, s7_reattach
 from rprov.procedure.actions import Conclude, Download, EndStep, Prove, Send, StartTimer, StopTimer
 from rprov.procedure.engines import UeEnv
 from rprov.procedure.events import DownloadFailed, ProfileDownloaded, Timer, TimerFired
@@ -59,9 +59,24 @@ def begin_ue(online: Online, env: UeEnv) -> Move:
 
 def on_profile_downloaded(state: AwaitDownload, event: ProfileDownloaded, env: UeEnv) -> Move:
     """Leave, to come back as somebody."""
-    proved = Prove(state.step, f"profile {event.iccid} is installed, and the server holds the eUICC's signed result")
     move = s6_detach.begin_ue(s6_detach.Reattach(state.intent, event.iccid), env)
-    return Move(move.state, (StopTimer(Timer.DOWNLOAD), proved, EndStep(Step.PROVISION), *move.actions))
+    return Move(move.state, (StopTimer(Timer.DOWNLOAD), _installed(event), EndStep(Step.PROVISION), *move.actions))
+
+
+def on_profile_downloaded_late(state: endings.AwaitRetry, event: ProfileDownloaded, env: UeEnv) -> Move:
+    """Come back as somebody: the connection ended at the last word, and an order that is fulfilled lets nobody in.
+
+    A server that has not been told holds the order open: then the next try brings it the result.
+    """
+    if not event.notified:
+        return stay(state)
+    move = s7_reattach.begin_ue(state.intent, event.iccid)
+    return Move(move.state, (StopTimer(Timer.T3511), _installed(event), EndStep(Step.PROVISION), *move.actions))
+
+
+def _installed(event: ProfileDownloaded) -> Prove:
+    told = "the server holds the eUICC's signed result" if event.notified else "the server is still to be told"
+    return Prove(Step.PROVISION, f"profile {event.iccid} is installed, and {told}")
 
 
 def on_download_failed(state: AwaitDownload, event: DownloadFailed, env: UeEnv) -> Move:
@@ -88,4 +103,5 @@ UE: Table = {
     (AwaitDownload, DownloadFailed): on_download_failed,
     (AwaitDownload, TimerFired): on_download_timeout,
     (AwaitDownload, AttachAccept): on_repeated_accept,
+    (endings.AwaitRetry, ProfileDownloaded): on_profile_downloaded_late,
 }

@@ -11,7 +11,7 @@ carry exactly one, wherever it stands. That, and not the Response Authenticator,
 import hashlib
 import hmac
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -90,17 +90,22 @@ class Packet:
 
 def encode(packet: Packet) -> bytes:
     """Give the octets as they are, nothing computed; raises `EncodeError`."""
-    if not 0 <= packet.identifier <= 255 or len(packet.authenticator) != AUTHENTICATOR:
+    return _encode(packet.code, packet.identifier, packet.authenticator, packet.attributes)
+
+
+def _encode(code: Code, identifier: int, authenticator: bytes, attributes: Iterable[Attribute]) -> bytes:
+    if not 0 <= identifier <= 255 or len(authenticator) != AUTHENTICATOR:
         raise EncodeError("a RADIUS identifier is one octet, and an authenticator sixteen")
-    body = bytearray()
-    for kind, value in packet.attributes:
+    parts = [authenticator]
+    for kind, value in attributes:
         if not 0 <= kind <= 255 or len(value) > LARGEST_VALUE:
             raise EncodeError(f"RADIUS attribute {kind} with {len(value)} octets")
-        body += bytes((kind, len(value) + 2)) + value
-    length = HEADER + len(body)
+        parts += bytes((kind, len(value) + 2)), value
+    rest = b"".join(parts)
+    length = len(rest) + 4
     if length > LARGEST_PACKET:
         raise EncodeError(f"a RADIUS packet of {length} octets")
-    return bytes((packet.code, packet.identifier)) + length.to_bytes(2) + packet.authenticator + bytes(body)
+    return bytes((code, identifier)) + length.to_bytes(2) + rest
 
 
 def length_of(header: bytes) -> int:
@@ -139,12 +144,12 @@ def seal_request(
     code: Code = Code.ACCESS_REQUEST,
 ) -> bytes:
     """Give the octets of a request; `authenticator` is fresh and random (RFC 2865 3). Raises `EncodeError`."""
-    return bytes(_sealed(Packet(code, identifier, authenticator, tuple(attributes)), secret))
+    return bytes(_sealed(code, identifier, authenticator, attributes, secret))
 
 
 def seal_answer(code: Code, request: Packet, attributes: Iterable[Attribute], secret: SharedSecret) -> bytes:
     """Give the octets of the answer to `request`; raises `EncodeError`."""
-    octets = _sealed(Packet(code, request.identifier, request.authenticator, tuple(attributes)), secret)
+    octets = _sealed(code, request.identifier, request.authenticator, attributes, secret)
     octets[4:HEADER] = _response_authenticator(octets, secret)
     return bytes(octets)
 
@@ -162,17 +167,20 @@ def check_answer(packet: Packet, request: Packet, secret: SharedSecret) -> None:
     if packet.identifier != request.identifier or packet.code in (Code.ACCESS_REQUEST, Code.STATUS_SERVER):
         raise MacMismatch("this RADIUS packet answers no request of ours")
     _check_message(packet, request.authenticator, secret)
-    expected = _response_authenticator(encode(replace(packet, authenticator=request.authenticator)), secret)
+    signed = _encode(packet.code, packet.identifier, request.authenticator, packet.attributes)
+    expected = _response_authenticator(signed, secret)
     if not hmac.compare_digest(expected, packet.authenticator):
         raise MacMismatch("the Response Authenticator is wrong")
     if packet.values(Kind.PROXY_STATE) != request.values(Kind.PROXY_STATE):
         raise MacMismatch("an answer with a Proxy-State that was not sent")
 
 
-def _sealed(packet: Packet, secret: SharedSecret) -> bytearray:
+def _sealed(
+    code: Code, identifier: int, authenticator: bytes, attributes: Iterable[Attribute], secret: SharedSecret
+) -> bytearray:
     """Put the Message-Authenticator first and compute it, with whatever stands in the header (RFC 3579 3.2)."""
     blank = Attribute(Kind.MESSAGE_AUTHENTICATOR, bytes(AUTHENTICATOR))
-    octets = bytearray(encode(replace(packet, attributes=(blank, *packet.attributes))))
+    octets = bytearray(_encode(code, identifier, authenticator, (blank, *attributes)))
     octets[_VALUE : _VALUE + AUTHENTICATOR] = hmac.digest(secret.octets, octets, "md5")
     return octets
 
@@ -186,7 +194,7 @@ def _check_message(packet: Packet, authenticator: bytes, secret: SharedSecret) -
     blank = Attribute(Kind.MESSAGE_AUTHENTICATOR, bytes(len(value)))
     attributes = (*packet.attributes[:at], blank, *packet.attributes[at + 1 :])
     # An attribute has one encoding only, so that this gives the very octets that were sent.
-    octets = encode(replace(packet, authenticator=authenticator, attributes=attributes))
+    octets = _encode(packet.code, packet.identifier, authenticator, attributes)
     if not hmac.compare_digest(hmac.digest(secret.octets, octets, "md5"), value):
         raise MacMismatch("the Message-Authenticator is wrong")
 

@@ -7,7 +7,6 @@ method, and not what MSK becomes.
 """
 
 import hashlib
-from collections.abc import Sequence
 from enum import IntEnum
 
 from rprov.errors import DecodeError, Misuse
@@ -140,5 +139,5 @@ def _mask(secret: SharedSecret, previous: bytes) -> bytes:
     return hashlib.md5(secret.octets + previous, usedforsecurity=False).digest()
 
 
-def _xor(left: Sequence[int], right: Sequence[int]) -> bytes:
-    return bytes(one ^ other for one, other in zip(left, right, strict=True))
+def _xor(left: bytes, right: bytes) -> bytes:
+    return (int.from_bytes(left) ^ int.from_bytes(right)).to_bytes(_BLOCK)

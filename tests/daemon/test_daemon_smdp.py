@@ -1,7 +1,6 @@
 """The SM-DP+ daemon: HTTP around the core. What it answers to whom, and what it makes of faults."""
 
 import asyncio
-import logging
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +10,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from doubles.logged import logged
 from doubles.network import Network, run
 from doubles.wrong_certificates import pair, smdp_certificate, with_certificates
 
@@ -79,9 +79,7 @@ def test_too_much_is_not_read(tmp_path: Path) -> None:
     run(scenario())
 
 
-def test_a_store_that_fails_is_a_500_and_a_line_of_our_own_log(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: Any
-) -> None:
+def test_a_store_that_fails_is_a_500_and_a_line_of_our_own_log(tmp_path: Path, capsys: Any) -> None:
     async def scenario() -> None:
         async with server(tmp_path) as (net, client):
 
@@ -105,10 +103,9 @@ def test_a_store_that_fails_is_a_500_and_a_line_of_our_own_log(
             net.smdp._setup = working
             assert (await post(client, INITIATE, b"{}"))[0] == 200, "it serves on"
 
-    logging.getLogger("rprov").propagate = True
-    with caplog.at_level(logging.ERROR):
+    with logged() as records:
         run(scenario())
-    failure, bug = caplog.records
+    failure, bug = records
     assert (failure.name, bug.name) == ("rprov.smdp", "rprov.smdp")
     assert "initiateAuthentication from 127.0.0.1: the disk is gone" in failure.getMessage()
     assert not failure.exc_info
@@ -116,7 +113,7 @@ def test_a_store_that_fails_is_a_500_and_a_line_of_our_own_log(
     assert capsys.readouterr().err == ""
 
 
-def test_news_that_the_cp_does_not_take_wait(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_news_that_the_cp_does_not_take_wait(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with server(tmp_path) as (net, client):
 
@@ -127,10 +124,9 @@ def test_news_that_the_cp_does_not_take_wait(tmp_path: Path, caplog: pytest.LogC
             body = b'{"pendingNotification": "AA=="}'
             assert (await post(client, Function.HANDLE_NOTIFICATION.path, body))[0] in (200, 204)
 
-    logging.getLogger("rprov").propagate = True
-    with caplog.at_level(logging.WARNING, "rprov.smdp"):
+    with logged() as records:
         run(scenario())
-    assert "the CP was not told: the CP's store is locked" in caplog.text
+    assert "the CP was not told: the CP's store is locked" in [record.getMessage() for record in records]
 
 
 def test_an_address_that_is_taken_is_named(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def test_it_leaves_without_an_answer_when_none_comes(tmp_path: Path) -> None:
 )
 def test_a_download_that_fails_is_told_in_words(tmp_path: Path, error: Exception, cause: Cause, words: str) -> None:
     class Failing:
-        async def download(self, *_: Any) -> Iccid:
+        async def download(self, *_: Any) -> Any:
             raise error
 
     async def scenario() -> None:

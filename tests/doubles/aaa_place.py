@@ -62,6 +62,15 @@ class AaaPlace:
         )
         self._write(name, key, made)
 
+    def make_plain_device(self) -> None:
+        """A device whose EUM has no nameConstraints: OpenSSL does not know that SGP.22 means a prefix there."""
+        ci, ci_key = load_chain(self.place / "ci.pem")[0], load_key(self.place / "ci.key")
+        eum_key, key = self.issuing.key(), self.issuing.key()
+        terms = self.issuing.terms
+        eum = issue.make_eum(ci, ci_key, eum_key.public_key(), "plain EUM", EID_PREFIX, "extension", **terms)
+        leaf = issue.make_device(eum, eum_key, key.public_key(), EID, **terms)
+        self._write("plain", key, leaf, eum)
+
     def credentials(self, name: str) -> CredentialFiles:
         return CredentialFiles(
             chain=ReadPath(self.place / f"{name}.pem"),
@@ -94,8 +103,8 @@ class AaaPlace:
         """The device, believing in the network CA."""
         return Device(self.held(name), load_chain(self.place / "network-ca.pem"), at=self.now, **options)
 
-    def _write(self, name: str, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
-        (self.place / f"{name}.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
+    def _write(self, name: str, key: ec.EllipticCurvePrivateKey, *chain: x509.Certificate) -> None:
+        (self.place / f"{name}.pem").write_bytes(b"".join(item.public_bytes(Encoding.PEM) for item in chain))
         path = self.place / f"{name}.key"
         path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         path.chmod(0o600)

@@ -18,7 +18,17 @@ from rprov.crypto.hierarchy import Msk
 from rprov.crypto.tls import Side, TlsContext, TlsCredentials
 from rprov.crypto.x509_network import check_network
 from rprov.wire import eap
-from rprov.wire.radius import Attribute, Code, Kind, Packet, SharedSecret, check_answer, decode, seal_request
+from rprov.wire.radius import (
+    LARGEST_VALUE,
+    Attribute,
+    Code,
+    Kind,
+    Packet,
+    SharedSecret,
+    check_answer,
+    decode,
+    seal_request,
+)
 from rprov.wire.radius_attributes import join_eap, msk_of, split_eap
 
 _SERIAL = count()
@@ -101,6 +111,8 @@ class Nas:
         state: bytes | None = None
         msk: Msk | None = None
         denied: Denied | None = None
+        if 0 < len(identity) <= LARGEST_VALUE:
+            more = (Attribute(Kind.USER_NAME, identity), *more)  # RFC 3579 2.1; hostapd insists on it
         rounds = largest = 0
         while True:
             answer, request = self.ask(packet, state, *more)

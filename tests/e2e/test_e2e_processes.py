@@ -247,6 +247,7 @@ def own_network() -> Iterator[list[str]]:
         holder.stdout.close()
 
 
+@pytest.mark.slow
 @pytest.mark.privileged
 def test_the_examples_run_as_they_are_whoever_is_first(examples: Path, own_network: list[str]) -> None:
     with ExitStack() as stack:

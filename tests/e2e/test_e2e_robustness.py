@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from doubles.network import Cable, Device, Network, Ue, ends, enters, run, until
+from doubles.network import IMPATIENT, Cable, Device, Network, Ue, ends, enters, run, until
 
 from rprov.causes import Cause
 from rprov.cli.demo_files import LOCAL
@@ -18,8 +18,10 @@ from rprov.daemon.ue import sentence
 from rprov.model.identifiers import CpUeId, RanUeId, UeRadioId
 from rprov.model.numbers import Ppid
 from rprov.model.policy import Timers
-from rprov.model.report import MessageSeen
+from rprov.model.report import MessageSeen, Proof
 from rprov.model.sections import CpLimits
+from rprov.provision.sgp22.orders import RecordInstalled
+from rprov.store.writer import StoreFailed
 from rprov.transport import tcp
 from rprov.wire.framing import encode_frame
 from rprov.wire.link import N2Frame, N2Kind, N2SetupRequest
@@ -105,6 +107,41 @@ def test_a_download_that_breaks_off_is_done_again(tmp_path: Path, name: str) -> 
                 order = await store.order_by_matching_id(device.order.matching_id)
             assert order is not None
             assert order.state.value == "installed", "the server has heard of it in the end"
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("name", ["handleNotification", "handleNotification response"])
+def test_a_link_that_breaks_at_the_last_word_of_a_download_takes_nothing_back(tmp_path: Path, name: str) -> None:
+    async def scenario() -> None:
+        async with Network(tmp_path) as net, Cable(net.ran.port) as cable:
+            # The order is fulfilled: who asked for provisioning again would be refused.
+            device = (await net.device()).but(timers=replace(IMPATIENT, t3511=1.0))
+            net.seen.once(message(name), lambda _item: cable.cut())
+            async with net.ue(device, port=cable.port) as ue:
+                ended = await ue.outcome()
+                assert ended.ok, sentence(ended)
+                assert ue.daemon.subscriber == device.names
+
+    run(scenario())
+
+
+def test_a_server_that_cannot_take_the_result_is_not_claimed_to_hold_it(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with Network(tmp_path) as net:
+            device = await net.device()
+            store = net.smdp._setup.store
+            answer = store.answer
+
+            async def full(query: Any) -> Any:
+                if isinstance(query, RecordInstalled):
+                    raise StoreFailed("the disk is full")
+                return await answer(query)
+
+            store.answer = full  # type: ignore[method-assign]
+            assert (await net.attach(device)).ok
+            (proof,) = [item for item in net.seen.of(Proof) if "is installed" in item.text]
+            assert proof.text.endswith("the server is still to be told")
 
     run(scenario())
 

@@ -1,4 +1,4 @@
-"""EAP-TLS over RADIUS with other people's programs: eapol_test asks `rprov aaa`; our device asks FreeRADIUS and hostapd.
+"""EAP-TLS over RADIUS with programs of others: eapol_test asks `rprov aaa`; our device asks FreeRADIUS and hostapd.
 
 They come from Debian's packages eapoltest, freeradius and hostapd; a test says which program is missing.
 """
@@ -6,10 +6,9 @@ They come from Debian's packages eapoltest, freeradius and hostapd; a test says 
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,30 +16,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding
 from doubles.aaa_place import SECRET, AaaPlace
 from doubles.pki import EID, EID_PREFIX, OTHER_EID, PLMN
 from doubles.radius_nas import Nas
+from doubles.radius_servers import PACKAGES, PATIENCE, find, free_port, freeradius, hostapd, running
 
 from rprov.config import format_settings
-from rprov.crypto import issue
 from rprov.model.kinds import ReadPath
 from rprov.model.sections import DeviceTrust
 from rprov.model.tls import TlsChoices, TlsVersion
-from rprov.store.pki import Issuing, init_pki, issue_device, load_chain, load_key
+from rprov.store.pki import Issuing, init_pki, issue_device
 from rprov.wire import eap
-from rprov.wire.radius import LARGEST_PACKET, Code
+from rprov.wire.radius import Code
 
 pytestmark = pytest.mark.slow
 
-PATIENCE = 20
 VERSIONS = {"1.3": "tls_disable_tlsv1_2=1 tls_disable_tlsv1_3=0", "1.2": "tls_disable_tlsv1_2=0 tls_disable_tlsv1_3=1"}
 
 
-def program(name: str, package: str) -> str:
-    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+def program(name: str) -> str:
+    found = find(name)
     if found is None:
-        pytest.skip(f"{name} is missing: apt-get install {package}")
+        pytest.skip(f"{name} is missing: apt-get install {PACKAGES[name]}")
     return found
 
 
@@ -105,7 +102,7 @@ def eapol_test(
     ca: str = "network-ca",
     identity: str = "anonymous@example.org",
 ) -> Asked:
-    tool = program("eapol_test", "eapoltest")
+    tool = program("eapol_test")
     here = place.place
     config = here / f"eapol-{port}.conf"
     config.write_text(
@@ -208,7 +205,16 @@ def test_an_expired_device_is_refused_with_an_alert(place):
 
 def test_a_revoked_device_is_refused_with_an_alert(place):
     issue_device(place.place, place.issuing, EID, "revoked")
-    command = [sys.executable, "-m", "rprov", "pki", "revoke", str(place.place), str(place.place / "revoked.pem")]
+    command = [
+        sys.executable,
+        "-m",
+        "rprov",
+        "pki",
+        "revoke",
+        "--dir",
+        str(place.place),
+        str(place.place / "revoked.pem"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     crls = tuple(ReadPath(path) for path in sorted(place.place.glob("*.crl")))
@@ -226,143 +232,19 @@ def test_a_revoked_device_is_refused_with_an_alert(place):
 
 @pytest.fixture(scope="module")
 def plain(place: AaaPlace) -> Path:
-    """A device whose EUM has no nameConstraints: OpenSSL does not know that SGP.22 means a prefix there."""
-    here = place.place
-    ci, ci_key = load_chain(here / "ci.pem")[0], load_key(here / "ci.key")
-    eum_key, key = place.issuing.key(), place.issuing.key()
-    terms = place.issuing.terms
-    eum = issue.make_eum(ci, ci_key, eum_key.public_key(), "plain EUM", EID_PREFIX, "none", **terms)
-    place._write("plain", key, issue.make_device(eum, eum_key, key.public_key(), EID, **terms))
-    with (here / "plain.pem").open("ab") as file:
-        file.write(eum.public_bytes(Encoding.PEM))
-    return here
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-FREERADIUS = """
-name = freeradius
-prefix = /usr
-confdir = {here}
-raddbdir = {here}
-logdir = {here}
-run_dir = {here}
-libdir = /usr/lib/freeradius
-pidfile = {here}/radiusd.pid
-max_request_time = 30
-security {{
-    reject_delay = 0
-    status_server = no
-    allow_vulnerable_openssl = yes
-}}
-client loop {{
-    ipaddr = 127.0.0.1
-    secret = "{secret}"
-    require_message_authenticator = yes
-}}
-modules {{
-    eap {{
-        default_eap_type = tls
-        tls-config main {{
-            private_key_file = {pki}/cp.key
-            certificate_file = {pki}/cp.pem
-            auto_chain = no
-            ca_file = {pki}/ci.pem
-            fragment_size = {fragment}
-            tls_min_version = "1.3"
-            tls_max_version = "1.3"
-            ecdh_curve = "X25519:prime256v1"
-            cache {{
-                enable = no
-            }}
-        }}
-        tls {{
-            tls = main
-        }}
-    }}
-}}
-server default {{
-    listen {{
-        type = auth
-        ipaddr = 127.0.0.1
-        port = {port}
-    }}
-    authorize {{
-        eap
-    }}
-    authenticate {{
-        eap
-    }}
-}}
-"""
-
-HOSTAPD = """
-driver=none
-eap_server=1
-eap_user_file={here}/users
-ca_cert={pki}/ci.pem
-server_cert={pki}/cp.pem
-private_key={pki}/cp.key
-fragment_size={fragment}
-tls_flags=[ENABLE-TLSv1.3][DISABLE-TLSv1.2]
-radius_server_clients={here}/clients
-radius_server_auth_port={port}
-"""
-
-
-def freeradius(here: Path, **values: Any) -> Sequence[str]:
-    tool = program("freeradius", "freeradius")
-    here.chmod(0o755)
-    (here / "dictionary").write_text("$INCLUDE /usr/share/freeradius/dictionary\n")
-    (here / "radiusd.conf").write_text(FREERADIUS.format(here=here, secret=SECRET.octets.decode(), **values))
-    for path in here.iterdir():
-        path.chmod(0o640)
-    return [tool, "-X", "-d", str(here), "-D", str(here), "-n", "radiusd"]
-
-
-def hostapd(here: Path, **values: Any) -> Sequence[str]:
-    tool = program("hostapd", "hostapd")
-    (here / "users").write_text("* TLS\n")
-    (here / "clients").write_text(f"127.0.0.1/32 {SECRET.octets.decode()}\n")
-    (here / "hostapd.conf").write_text(HOSTAPD.format(here=here, **values))
-    return [tool, str(here / "hostapd.conf")]
+    place.make_plain_device()
+    return place.place
 
 
 @pytest.mark.parametrize("fragment", [1300, 120])
 @pytest.mark.parametrize("server", [freeradius, hostapd])
 def test_our_device_is_accepted_and_the_server_has_its_keys(place, plain, tmp_path, server, fragment):
+    program(server.__name__)
     port = free_port()
-    command = server(tmp_path, pki=plain, port=port, fragment=fragment)
-    log = tmp_path / "log"
-    with (
-        log.open("wb") as output,
-        subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT) as process,
-        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
-    ):
-
-        def exchange(octets: bytes) -> bytes:
-            """Ask until there is an answer: the server may still be starting."""
-            sender.settimeout(0.25)
-            for _ in range(4 * PATIENCE):
-                sender.sendto(octets, ("127.0.0.1", port))
-                try:
-                    return sender.recv(LARGEST_PACKET)
-                except TimeoutError:
-                    if process.poll() is not None:
-                        break
-            raise AssertionError(log.read_text(errors="replace")[-3000:])
-
-        try:
-            nas = Nas(SECRET, exchange)
-            verdict = nas.run(place.device("plain", fragment=fragment))
-        finally:
-            process.terminate()
-            process.wait(PATIENCE)
-    assert verdict.code is Code.ACCESS_ACCEPT, log.read_text(errors="replace")[-3000:]
+    with running(server(tmp_path, pki=plain, port=port, fragment=fragment), tmp_path / "log") as other:
+        nas = Nas(SECRET, other.asker(port))
+        verdict = nas.run(place.device("plain", fragment=fragment))
+    assert verdict.code is Code.ACCESS_ACCEPT, other.said
     assert isinstance(verdict.eap, eap.Success)
     assert verdict.peer_msk is not None
     assert nas.keys(verdict) == verdict.peer_msk.octets
