@@ -5,8 +5,8 @@
 Where neither library has an algorithm (MILENAGE, TUAK, the 3GPP derivations), what they do have beneath it runs beside
 it: AES, Keccak, HMAC; for SNOW 3G and ZUC they have nothing. Their part is written as their documentation has it, a new
 object per message; rprov prepares a key once, as it does in a security context. All must agree on every result before
-they are timed. Each figure is CPU time, the median of several rounds, and rounds of all take turns, so that a busy machine hurts
-all alike. ZUC of snowland-smx (pure Python) joins where it is installed: `pip install --no-deps snowland-smx`.
+they are timed. Each figure is CPU time, the median of several rounds, and rounds of all take turns, so that a busy
+machine hurts all alike. ZUC of snowland-smx (pure Python) joins where it is installed, by `pip install --no-deps`.
 """
 
 import hashlib
