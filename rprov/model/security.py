@@ -78,6 +78,11 @@ class SecurityCapability:
         """Set the bits of the algorithms named."""
         return cls(sum(0x80 >> item for item in set(nea)), sum(0x80 >> item for item in set(nia)))
 
+    @property
+    def without_null_ciphering(self) -> "SecurityCapability":
+        """The same without NEA0, for whom null ciphering is not allowed."""
+        return SecurityCapability(self.nea & ~(0x80 >> Nea.NEA0), self.nia)
+
     def supports_nea(self, algorithm: Nea) -> bool:
         """Say whether the UE can cipher with it."""
         return bool(self.nea & 0x80 >> algorithm)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from rprov.causes import Cause
 from rprov.crypto.hierarchy import KGnb
-from rprov.model.security import Algorithms, Nia
+from rprov.model.security import Algorithms, Nea, Nia, Scope
 from rprov.procedure.actions import (
     CipherSrb,
     RestoreSrb,
@@ -36,7 +36,7 @@ MAX_KEYS = 5
 
 def on_kgnb_given(state: Connected, event: KgnbGiven, env: UeEnv) -> Move:
     """Keep the key. If the Complete was repeated, the CP may have used either COUNT: the command's MAC tells."""
-    return Move(Connected(state.cell, state.ue_radio_id, (*state.keys, event.k_gnb)[-MAX_KEYS:]))
+    return Move(Connected(state.cell, state.ue_radio_id, (*state.keys, event)[-MAX_KEYS:]))
 
 
 def on_kgnb_late(state: Secured, event: KgnbGiven, env: UeEnv) -> Move:
@@ -48,7 +48,9 @@ def on_verified(state: Connected, event: AsSecurityVerified, env: UeEnv) -> Move
     """Take the keys into use, for algorithms that we have offered."""
     command = event.message
     capability = env.policy.capability
-    usable = command.nia is not Nia.NIA0 and capability.supports_nia(command.nia)
+    # A provisioning attach ciphers on the radio, too, whatever the RAN would rather do (design rule 3).
+    bare = command.nea is Nea.NEA0 and event.scope is Scope.PROVISIONING
+    usable = command.nia is not Nia.NIA0 and capability.supports_nia(command.nia) and not bare
     if not usable or not capability.supports_nea(command.nea):
         return stay(state, SendRrc(AsSecurityModeFailure(Cause.SECURITY_MODE_REJECTED)))
     algorithms = Algorithms(command.nea, command.nia)

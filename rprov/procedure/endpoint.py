@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rprov.causes import Cause
-from rprov.crypto.hierarchy import KAmf, KGnb, k_gnb
+from rprov.crypto.hierarchy import KAmf, k_gnb
 from rprov.errors import DecodeError, MacMismatch, PeerError, Refused, Replayed, Unprotected
 from rprov.model.env import Env
 from rprov.model.report import Discarded, Proof, StepEnded
@@ -30,7 +30,7 @@ from rprov.procedure.actions import (
     TakeIntoUse,
     Tombstone,
 )
-from rprov.procedure.events import Answer, Event, Protection, Received
+from rprov.procedure.events import Answer, Event, KgnbGiven, Protection, Received
 from rprov.procedure.machine import Machine, Unhandled
 from rprov.security.context import SecurityContext, Side
 from rprov.security.envelope import PlainPdu, ProtectedPdu, SecurityHeader, parse_pdu
@@ -87,7 +87,7 @@ class NasEndpoint:
     tombstone: bytes | None = None
     discarded: Counter[str] = field(default_factory=Counter)
     last_in: NasIn = NasIn("", False)
-    derived: list[KGnb] = field(default_factory=list)
+    derived: list[KgnbGiven] = field(default_factory=list)
     """K_gNB keys that wait for whoever serves the access layer."""
     _tombstone_answers: int = 0
 
@@ -246,7 +246,8 @@ class NasEndpoint:
                 self._drop()
             case GiveKgnb():
                 if self.current is not None:
-                    self.derived.append(k_gnb(self.current.k_amf, self.current.last_uplink_count))
+                    access = k_gnb(self.current.k_amf, self.current.last_uplink_count)
+                    self.derived.append(KgnbGiven(access, self.current.scope))
             case Tombstone(message=message):
                 self.tombstone = self._protected(message).pdu
             case Prove(step=step, text=text):

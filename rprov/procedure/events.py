@@ -9,6 +9,7 @@ from rprov.causes import Cause
 from rprov.crypto.hierarchy import KGnb
 from rprov.model.identifiers import Eid, Iccid, Plmn, Supi
 from rprov.model.records import DeviceRecord, SubscriberRecord
+from rprov.model.security import Scope
 from rprov.model.session import TunnelEnd, UserPlaneAddress
 from rprov.procedure.purpose import Intent, Subscription
 from rprov.wire.radio import AsSecurityModeCommand
@@ -151,6 +152,7 @@ class KgnbGiven:
     """The layer above has derived K_gNB from the COUNT of its latest SecurityModeComplete."""
 
     k_gnb: KGnb
+    scope: Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,7 @@ class AsSecurityVerified:
 
     message: AsSecurityModeCommand
     k_gnb: KGnb
+    scope: Scope
 
 
 # --- of the CP --------------------------------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ from rprov.procedure.actions import (
 from rprov.procedure.engines import RanEnv, UeEnv
 from rprov.procedure.events import (
     CellFound,
+    KgnbGiven,
     LinkLost,
     N2Lost,
     NasDown,
@@ -95,7 +96,7 @@ class Connected(AccessState):
 
     cell: CellInfo
     ue_radio_id: UeRadioId
-    keys: tuple[KGnb, ...] = ()
+    keys: tuple[KgnbGiven, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,7 +210,11 @@ def on_security_mode_complete(
         reject = Send(AttachReject(refusal.cause, env.policy.backoff))
         return s6_detach.release_cp(state, refusal.cause, env, s6_detach.failed(state, refusal), TakeIntoUse(), reject)
     key = k_gnb(state.k_amf, event.count)
-    request = InitialContextSetupRequest(key, state.candidate.request.capability)
+    capability = state.candidate.request.capability
+    if state.scope is Scope.PROVISIONING:
+        # The RAN chooses by a list of its own; what it must not choose it is not offered (design rule 3).
+        capability = capability.without_null_ciphering
+    request = InitialContextSetupRequest(key, capability)
     proved = Prove(state.step, f"UE and CP hold the same NAS keys ({_names(state.candidate)})")
     return Move(
         AwaitContextSetup(state.candidate, state.identity, state.k_amf),

@@ -34,7 +34,6 @@ from rprov.procedure.events import (
     AsSecurityVerified,
     CellFound,
     Event,
-    KgnbGiven,
     LinkLost,
     NasGiven,
     Protection,
@@ -163,15 +162,15 @@ class UeEndpoint:
     def _as_command(self, command: AsSecurityModeCommand, pdu: bytes) -> AsSecurityVerified | Received[Any]:
         """Try the keys that the layer above has derived; the MAC tells which the CP has used, if any."""
         state = self.access.state
-        for key in state.keys if isinstance(state, Connected) else ():
+        for given in state.keys if isinstance(state, Connected) else ():
             trial = signalling_bearer(UPLINK)
             try:
-                trial.secure(PdcpKeys.of_srb(key, Algorithms(command.nea, command.nia)))
+                trial.secure(PdcpKeys.of_srb(given.k_gnb, Algorithms(command.nea, command.nia)))
                 trial.unprotect(pdu)
             except (PeerError, Refused, Misuse):
                 continue
             self.trial = trial
-            return AsSecurityVerified(command, key)
+            return AsSecurityVerified(command, given.k_gnb, given.scope)
         return Received(command, pdu, Protection.PLAIN)
 
     # --- out ----------------------------------------------------------------------------------------------------------
@@ -193,9 +192,9 @@ class UeEndpoint:
                     done += self._access(RadioClosed(), env)
                 case _:
                     done.append(output)
-        for key in self.nas.derived[:]:
-            self.nas.derived.remove(key)
-            done += self._access(KgnbGiven(key), env)
+        for given in self.nas.derived[:]:
+            self.nas.derived.remove(given)
+            done += self._access(given, env)
         return done
 
     def _access(self, event: Event | Received[Any], env: UeEnv) -> list[Action]:

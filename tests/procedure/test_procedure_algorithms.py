@@ -190,3 +190,34 @@ def test_null_integrity_is_never_chosen(scope):
     assert choose_algorithms(everything, scope, world.cp_env).nia is Nia.NIA1
     with pytest.raises(Refused):
         choose_algorithms(SecurityCapability.of(tuple(Nea), (Nia.NIA0,)), scope, world.cp_env)
+
+
+def bare_radio(**sides):
+    """A RAN that would rather cipher nothing."""
+    world = World(fake_scheme.cp_side(), fake_scheme.ue_side(), **sides)
+    world.ran_policy = replace(world.ran_policy, nea=(Nea.NEA0, Nea.NEA2))
+    world.hold = lambda ask: isinstance(ask, act.Download)
+    return world
+
+
+def test_a_ran_is_not_offered_null_ciphering_in_provisioning():
+    world = bare_radio()
+    ue = world.add_ue(provisioning())
+    world.pump()
+    assert ue.endpoint.access.state.keys.algorithms.nea is Nea.NEA2
+
+
+def test_a_ue_refuses_null_ciphering_on_the_radio_in_provisioning(monkeypatch):
+    monkeypatch.setattr(SecurityCapability, "without_null_ciphering", property(lambda capability: capability))
+    world = bare_radio()
+    ue = world.add_ue(provisioning())
+    world.pump()
+    assert "AsSecurityModeFailure" in world.seen("ue")
+    assert world.state(ue) != "AwaitDownload"
+
+
+def test_an_ordinary_attach_may_have_null_ciphering_on_the_radio_where_the_ran_says_so():
+    world = bare_radio()
+    ue = world.add_ue(ordinary())
+    world.pump()
+    assert ue.endpoint.access.state.keys.algorithms.nea is Nea.NEA0

@@ -214,7 +214,7 @@ class TlsPeerMethod:
             return self._deny(error.cause, str(error))
         except TlsFailed as failure:
             if failure.by_peer:
-                # RFC 9190 2.1.3: a server's alert is answered with nothing; its EAP-Failure follows
+                # RFC 9190 2.1.4: a server's alert is answered with nothing; its EAP-Failure follows
                 return self._on_alert()
             return self._deny(failure.cause, failure.detail, failure.flight)
 
