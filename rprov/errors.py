@@ -48,12 +48,6 @@ class Unprotected(PeerError):
     """A message that came without the protection it needs; it is discarded without an answer."""
 
 
-class UnexpectedMessage(PeerError):
-    """An authenticated message that does not fit the state."""
-
-    default_cause = Cause.MESSAGE_INCOMPATIBLE_WITH_STATE
-
-
 class Refused(RprovError):
     """They, or we, said no for a reason that has a cause of its own."""
 

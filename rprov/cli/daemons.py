@@ -1,6 +1,6 @@
 """`rprov ue | ran | cp | smdp | aaa`: one daemon in the foreground, from one file."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,18 +9,14 @@ import click
 from rprov.cli.running import chosen_log, recording, run, serve
 from rprov.cli.words import FILE
 from rprov.config import load_aaa, load_cp, load_ran, load_smdp, load_ue
-from rprov.daemon.aaa import AaaDaemon
-from rprov.daemon.cp import CpDaemon
-from rprov.daemon.ran import RanDaemon
-from rprov.daemon.smdp import SmdpDaemon
 from rprov.daemon.ue import UeDaemon, sentence
-from rprov.model.aaa import AaaSettings
 from rprov.model.numbers import ExitCode
 from rprov.model.report import Recorder
 from rprov.model.sections import LogSettings
-from rprov.model.settings import CpSettings, Plan, RanSettings, SmdpSettings, UeSettings
+from rprov.model.settings import Plan, UeSettings
 from rprov.wiring.aaa import open_aaa
 from rprov.wiring.cp import open_cp
+from rprov.wiring.node import Node
 from rprov.wiring.ran import open_ran
 from rprov.wiring.smdp import open_smdp
 from rprov.wiring.ue import open_ue
@@ -49,27 +45,31 @@ def _run(
         return cast("int", run(work(recorder)))
 
 
+async def _serve(node: Node, ready: Callable[[Any], str], drain: Callable[[Any], Awaitable[None]] | None = None) -> int:
+    """Start a node's daemon, say that it is ready, and run it until a signal ends it; `drain` lets it end in order."""
+    daemon: Any = node.daemon  # of the kind that the command has opened
+    try:
+        await daemon.start()
+        await serve(node, lambda: ready(daemon), None if drain is None else lambda: drain(daemon))
+    finally:
+        await node.close()
+    return ExitCode.DONE
+
+
 @click.command()
 @_options
 def cp(file: Path, check: bool, log_format: str | None, verbose: int) -> int:
     """Run a core: authentication, mobility, sessions, subscribers, and the user plane."""
     settings = load_cp(file)
-    return _run(check, file, settings.log, log_format, verbose, lambda recorder: _cp(settings, recorder))
 
-
-async def _cp(settings: CpSettings, recorder: Recorder) -> int:
-    node = await open_cp(settings, recorder)
-    daemon = cast("CpDaemon", node.daemon)
-    try:
-        await daemon.start()
-        await serve(
-            node,
-            lambda: f"cp ready n2={settings.n2.host}:{daemon.port} plmn={settings.plmn}",
-            lambda: daemon.drain(DRAIN_SECONDS),
+    async def work(recorder: Recorder) -> int:
+        return await _serve(
+            await open_cp(settings, recorder),
+            lambda daemon: f"cp ready n2={settings.n2.host}:{daemon.port} plmn={settings.plmn}",
+            lambda daemon: daemon.drain(DRAIN_SECONDS),
         )
-    finally:
-        await node.close()
-    return ExitCode.DONE
+
+    return _run(check, file, settings.log, log_format, verbose, work)
 
 
 @click.command()
@@ -77,18 +77,14 @@ async def _cp(settings: CpSettings, recorder: Recorder) -> int:
 def ran(file: Path, check: bool, log_format: str | None, verbose: int) -> int:
     """Run a base station."""
     settings = load_ran(file)
-    return _run(check, file, settings.log, log_format, verbose, lambda recorder: _ran(settings, recorder))
 
+    async def work(recorder: Recorder) -> int:
+        return await _serve(
+            await open_ran(settings, recorder),
+            lambda daemon: f"ran ready radio={settings.radio.host}:{daemon.port} plmn={settings.plmn}",
+        )
 
-async def _ran(settings: RanSettings, recorder: Recorder) -> int:
-    node = await open_ran(settings, recorder)
-    daemon = cast("RanDaemon", node.daemon)
-    try:
-        await daemon.start()
-        await serve(node, lambda: f"ran ready radio={settings.radio.host}:{daemon.port} plmn={settings.plmn}")
-    finally:
-        await node.close()
-    return ExitCode.DONE
+    return _run(check, file, settings.log, log_format, verbose, work)
 
 
 @click.command()
@@ -96,18 +92,14 @@ async def _ran(settings: RanSettings, recorder: Recorder) -> int:
 def smdp(file: Path, check: bool, log_format: str | None, verbose: int) -> int:
     """Run a provisioning server (SM-DP+)."""
     settings = load_smdp(file)
-    return _run(check, file, settings.log, log_format, verbose, lambda recorder: _smdp(settings, recorder))
 
+    async def work(recorder: Recorder) -> int:
+        return await _serve(
+            await open_smdp(settings, recorder),
+            lambda daemon: f"smdp ready es9={settings.listen.host}:{daemon.port} fqdn={settings.fqdn}",
+        )
 
-async def _smdp(settings: SmdpSettings, recorder: Recorder) -> int:
-    node = await open_smdp(settings, recorder)
-    daemon = cast("SmdpDaemon", node.daemon)
-    try:
-        await daemon.start()
-        await serve(node, lambda: f"smdp ready es9={settings.listen.host}:{daemon.port} fqdn={settings.fqdn}")
-    finally:
-        await node.close()
-    return ExitCode.DONE
+    return _run(check, file, settings.log, log_format, verbose, work)
 
 
 @click.command()
@@ -115,18 +107,14 @@ async def _smdp(settings: SmdpSettings, recorder: Recorder) -> int:
 def aaa(file: Path, check: bool, log_format: str | None, verbose: int) -> int:
     """Run an AAA server: EAP-TLS behind RADIUS, over UDP and over TLS."""
     settings = load_aaa(file)
-    return _run(check, file, settings.log, log_format, verbose, lambda recorder: _aaa(settings, recorder))
 
+    async def work(recorder: Recorder) -> int:
+        return await _serve(
+            await open_aaa(settings, recorder),
+            lambda daemon: f"aaa ready {daemon.places}",
+        )
 
-async def _aaa(settings: AaaSettings, recorder: Recorder) -> int:
-    node = await open_aaa(settings, recorder)
-    daemon = cast("AaaDaemon", node.daemon)
-    try:
-        await daemon.start()
-        await serve(node, lambda: f"aaa ready {daemon.places}")
-    finally:
-        await node.close()
-    return ExitCode.DONE
+    return _run(check, file, settings.log, log_format, verbose, work)
 
 
 @click.command()

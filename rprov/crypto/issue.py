@@ -60,11 +60,6 @@ class _Shape(NamedTuple):
     others: Sequence[tuple[x509.ExtensionType, bool]] = ()
 
 
-class _Issuer(NamedTuple):
-    certificate: x509.Certificate
-    key: ec.EllipticCurvePrivateKey
-
-
 _CURVES: Mapping[str, tuple[ec.EllipticCurve, int]] = MappingProxyType(
     {
         "P-256": (ec.SECP256R1(), 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551),
