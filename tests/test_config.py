@@ -16,16 +16,15 @@ from rprov.errors import ConfigError
 from rprov.model.aaa import AaaLimits, AaaSettings, RadiusClient, RadsecListen
 from rprov.model.identifiers import Dnn, Eid, Plmn, SNssai
 from rprov.model.kinds import DatabaseUrl, EidPrefix, Endpoint, Fqdn, Host, KeyId, ReadPath
+from rprov.model.limits import (
+    CpTimers,
+    UeTimers,
+)
 from rprov.model.numbers import Port
 from rprov.model.places import N2Listen, RadioPeer
 from rprov.model.policy import Timers
 from rprov.model.sections import (
     AlgorithmSettings,
-    CpTimers,
-    CredentialFiles,
-    DeviceRoles,
-    DeviceTrust,
-    EumEntry,
     LogLevel,
     LogSettings,
     ProvisioningSettings,
@@ -33,7 +32,6 @@ from rprov.model.sections import (
     SessionSettings,
     StoreSettings,
     SuciScheme,
-    UeTimers,
 )
 from rprov.model.security import Nea, Nia
 from rprov.model.session import ProvisioningProtocol
@@ -48,6 +46,12 @@ from rprov.model.settings import (
     SmdpCertificates,
     SmdpSettings,
     UeSettings,
+)
+from rprov.model.trust import (
+    CredentialFiles,
+    DeviceRoles,
+    DeviceTrust,
+    EumEntry,
 )
 
 EXAMPLES = Path(__file__).parent.parent / "examples"

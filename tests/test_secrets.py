@@ -21,7 +21,10 @@ from rprov.errors import DecodeError
 from rprov.model.identifiers import Supi
 from rprov.model.report import Discarded, MessageSeen, Proof, StepEnded, Transition
 from rprov.model.secret import Secret
-from rprov.model.sections import LogFormat, LogLevel
+from rprov.model.sections import (
+    LogFormat,
+    LogLevel,
+)
 from rprov.model.security import AkaAlgorithm, AkaMethod
 from rprov.procedure import events as ev
 from rprov.trace.log import ROOT, configure

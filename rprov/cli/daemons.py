@@ -12,7 +12,9 @@ from rprov.config import load_aaa, load_cp, load_ran, load_smdp, load_ue
 from rprov.daemon.ue import UeDaemon, sentence
 from rprov.model.numbers import ExitCode
 from rprov.model.report import Recorder
-from rprov.model.sections import LogSettings
+from rprov.model.sections import (
+    LogSettings,
+)
 from rprov.model.settings import Plan, UeSettings
 from rprov.wiring.aaa import open_aaa
 from rprov.wiring.cp import open_cp

@@ -25,7 +25,10 @@ from rprov.model.identifiers import UeRadioId
 from rprov.model.numbers import ExitCode
 from rprov.model.records import Order
 from rprov.model.report import MessageSeen, Recorder, ReportItem, StepEnded
-from rprov.model.sections import LogLevel, LogSettings
+from rprov.model.sections import (
+    LogLevel,
+    LogSettings,
+)
 from rprov.model.security import AkaAlgorithm, AkaMethod
 from rprov.model.settings import CpSettings, CredentialKind, Plan, UeSettings
 from rprov.store.cp import open_cp_store

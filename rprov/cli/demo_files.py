@@ -15,9 +15,6 @@ from rprov.model.identifiers import Eid, Plmn
 from rprov.model.kinds import DatabaseUrl, Endpoint, Fqdn, Host, ReadPath
 from rprov.model.places import HttpListen, N2Listen, N2Peer, N3Address, RadioListen, RadioPeer, RadioUserPlane
 from rprov.model.sections import (
-    CredentialFiles,
-    DeviceRoles,
-    DeviceTrust,
     HomeNetworkKeySettings,
     ProvisioningSettings,
     ServerSettings,
@@ -36,6 +33,11 @@ from rprov.model.settings import (
     SmdpCertificates,
     SmdpSettings,
     UeSettings,
+)
+from rprov.model.trust import (
+    CredentialFiles,
+    DeviceRoles,
+    DeviceTrust,
 )
 from rprov.store.pki import Issuing, init_pki, issue_device, issue_euicc, make_suci_key
 

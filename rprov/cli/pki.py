@@ -8,7 +8,9 @@ import click
 
 from rprov.cli.words import DIRECTORY, EID, EID_PREFIX, FILE, PLMN
 from rprov.model.identifiers import Eid, Plmn
-from rprov.model.sections import SuciScheme
+from rprov.model.sections import (
+    SuciScheme,
+)
 from rprov.store.crl import revoke as write_crls
 from rprov.store.pki import Facts, Issuing, facts, init_pki, issue_device, issue_euicc, load_chain, make_suci_key
 

@@ -17,7 +17,11 @@ import uvloop
 
 from rprov.errors import EnvironmentLacks, RprovError
 from rprov.model.report import Recorder
-from rprov.model.sections import LogFormat, LogLevel, LogSettings
+from rprov.model.sections import (
+    LogFormat,
+    LogLevel,
+    LogSettings,
+)
 from rprov.trace.log import configure
 from rprov.trace.recorder import Fan, JsonLinesRecorder, LogRecorder
 from rprov.wiring.node import Node

@@ -9,8 +9,14 @@ from typing import Annotated
 
 from rprov.model.kinds import AtLeast, Files, Fqdn, Host, ListenPort, ReadPath, Seconds, Unfit, Within
 from rprov.model.numbers import Port
-from rprov.model.sections import CredentialFiles, DeviceTrust, LogSettings
+from rprov.model.sections import (
+    LogSettings,
+)
 from rprov.model.tls import TlsChoices
+from rprov.model.trust import (
+    CredentialFiles,
+    DeviceTrust,
+)
 
 _LOOPBACK = IPv4Address("127.0.0.1")
 _LOCALHOST = Host("127.0.0.1")

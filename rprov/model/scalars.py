@@ -14,11 +14,19 @@ from typing import Any
 
 from rprov.model.identifiers import Dnn, Eid, Plmn, SNssai
 from rprov.model.kinds import DatabaseUrl, EidPrefix, Endpoint, Fqdn, Host, KeyId, ReadPath
-from rprov.model.sections import DeviceRoles, LogFormat, LogLevel, SuciScheme, TransportProtocol
+from rprov.model.sections import (
+    LogFormat,
+    LogLevel,
+    SuciScheme,
+    TransportProtocol,
+)
 from rprov.model.security import Nea, Nia
 from rprov.model.session import ProvisioningProtocol
 from rprov.model.settings import CredentialKind, Plan
 from rprov.model.tls import TlsGroup, TlsSuite, TlsVersion
+from rprov.model.trust import (
+    DeviceRoles,
+)
 
 _LABEL = r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)"
 _NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")

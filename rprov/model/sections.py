@@ -4,7 +4,7 @@ Every default is the safe one. A section refuses values that contradict each oth
 key; kinds and bounds of single values stand in the annotations and are enforced where a file is read.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -14,29 +14,21 @@ from rprov.model.identifiers import Dnn, SNssai
 from rprov.model.kinds import (
     AtLeast,
     DatabaseUrl,
-    EidPrefix,
     Endpoint,
-    Files,
     Fqdn,
-    HalfOpen,
-    KeyId,
-    MaxMessage,
     PortNumber,
     ReadPath,
-    Seconds,
     Unfit,
-    WholeSeconds,
     Within,
 )
 from rprov.model.numbers import Port
-from rprov.model.policy import DEFAULT_SLICE, ORDINARY_DNN, PROVISIONING_DNN, Timers
+from rprov.model.policy import DEFAULT_SLICE, ORDINARY_DNN, PROVISIONING_DNN
 from rprov.model.security import Nea, Nia
 from rprov.model.session import ProvisioningProtocol, ProvisioningServer
 
 _GATEWAY = IPv4Address("10.45.0.1")
 _PROVISIONING_POOL = IPv4Network("10.45.0.0/17")
 _ORDINARY_POOL = IPv4Network("10.45.128.0/17")
-_STANDARD = Timers()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,66 +50,6 @@ class AlgorithmSettings:
         for key, chosen in (("ciphering", self.ciphering), ("integrity", self.integrity)):
             if len(set(chosen)) != len(chosen):
                 raise Unfit(key, "an algorithm is named twice")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CredentialFiles:
-    """A certificate and its private key."""
-
-    chain: ReadPath
-    """PEM file: the certificate itself first, then those between it and the anchor."""
-    key: ReadPath
-    """PEM file with the private key, not encrypted, readable by its owner only."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EumEntry:
-    """What the operator knows about one manufacturer whose certificate does not say it."""
-
-    key_id: KeyId
-    """subjectKeyIdentifier of the EUM's certificate."""
-    prefixes: Annotated[tuple[EidPrefix, ...], AtLeast(1)]
-    """The EIDs that it may issue begin with one of these."""
-
-
-class DeviceRoles(StrEnum):
-    """With which of its certificates a device may attach."""
-
-    DEVICE = "device"
-    EUICC = "euicc"
-    BOTH = "both"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceTrust:
-    """What a network believes about devices."""
-
-    anchors: Files
-    """PEM files, or directories of them, with the certificate issuers (CI) that are trusted."""
-    eum_table: tuple[EumEntry, ...] = ()
-    """Manufacturers and their EIDs, for certificates that carry no constraint themselves."""
-    roles: DeviceRoles = DeviceRoles.DEVICE
-    """Which kind of certificate a device may attach with."""
-    eid_hints: bool = True
-    """Whether a device may name only its issuer at first, and its EID inside TLS 1.3 (the UE's hide_eid)."""
-    crls: tuple[ReadPath, ...] = ()
-    """PEM or DER files, or directories of them, with CRLs; beside one of an EUM (PEM) stands the EUM's certificate."""
-    require_crl: bool = False
-    """Whether a device is refused while there is no current CRL of its EUM and its CI (fail closed)."""
-
-    def __post_init__(self) -> None:
-        if self.require_crl and not self.crls:
-            raise Unfit("require_crl", "needs crls: without any, no device could attach")
-
-    @property
-    def eum_prefixes(self) -> dict[bytes, tuple[str, ...]]:
-        """The table by key identifier."""
-        return prefixes_by_key_id(self.eum_table)
-
-
-def prefixes_by_key_id(table: tuple[EumEntry, ...]) -> dict[bytes, tuple[str, ...]]:
-    """Give the table in the form that the chain check takes."""
-    return {bytes(entry.key_id): tuple(entry.prefixes) for entry in table}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,104 +216,3 @@ class LogSettings:
     """Lines for a person, or JSON."""
     trace: Path | None = None
     """File that takes every message and transition as JSON lines."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CpLimits:
-    """What strangers can make a CP hold; at a limit the oldest half-open attach is evicted."""
-
-    half_open_per_link: HalfOpen = 1000
-    """Attaches before authentication on one N2 link."""
-    half_open_per_ran: HalfOpen = 2000
-    """Attaches before authentication by one RAN, by its name, over all of its links."""
-    half_open: HalfOpen = 10_000
-    """Attaches before authentication in total."""
-    max_message: MaxMessage = 16_384
-    """Largest message on N2, octets."""
-    backoff: WholeSeconds = 30
-    """Seconds that a refused or evicted device is told to wait."""
-
-    def __post_init__(self) -> None:
-        if not self.half_open_per_link <= self.half_open_per_ran <= self.half_open:
-            raise Unfit("half_open", "expected half_open_per_link <= half_open_per_ran <= half_open")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RanLimits:
-    """What strangers can make a RAN hold."""
-
-    half_open_per_link: HalfOpen = 1000
-    """UEs without AS security on one radio link."""
-    half_open: HalfOpen = 10_000
-    """UEs without AS security in total."""
-    max_message: MaxMessage = 16_384
-    """Largest message on the radio and on N2, octets."""
-
-    def __post_init__(self) -> None:
-        if self.half_open_per_link > self.half_open:
-            raise Unfit("half_open", "expected half_open_per_link <= half_open")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SmdpLimits:
-    """What strangers can make an SM-DP+ hold."""
-
-    max_body: Annotated[int, Within(4096, 10_000_000)] = 262_144
-    """Largest request, octets. How many downloads may be under way is the core's own bound."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CpTimers:
-    """Seconds (TS 24.501 table 10.2.2); every one but T3512 guards a message that is sent five times at most."""
-
-    t3512: Seconds = _STANDARD.t3512
-    """Period of the periodic update that devices are told."""
-    t3522: Seconds = _STANDARD.t3522
-    """Guards a DetachRequest."""
-    t3550: Seconds = _STANDARD.t3550
-    """Guards an AttachAccept."""
-    t3560: Seconds = _STANDARD.t3560
-    """Guards an AuthenticationRequest and a SecurityModeCommand."""
-    t3570: Seconds = _STANDARD.t3570
-    """Guards an IdentityRequest."""
-
-    @property
-    def policy(self) -> Timers:
-        """All timers, with these in place of the standard's values."""
-        return replace(
-            _STANDARD, t3512=self.t3512, t3522=self.t3522, t3550=self.t3550, t3560=self.t3560, t3570=self.t3570
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UeTimers:
-    """Seconds (TS 24.501 table 10.2.1 and 10.3.1; TS 38.331 7.1.1)."""
-
-    t300: Seconds = _STANDARD.t300
-    """Guards an RrcSetupRequest."""
-    t3510: Seconds = _STANDARD.t3510
-    """Guards an AttachRequest."""
-    t3511: Seconds = _STANDARD.t3511
-    """Wait before the next attempt to attach."""
-    t3521: Seconds = _STANDARD.t3521
-    """Guards a DetachRequest."""
-    t3580: Seconds = _STANDARD.t3580
-    """Guards a PduSessionRequest."""
-    cell: Seconds = _STANDARD.cell
-    """How long a cell is looked for."""
-    download: Seconds = _STANDARD.download
-    """How long a profile may take to download."""
-
-    @property
-    def policy(self) -> Timers:
-        """All timers, with these in place of the standard's values."""
-        return replace(
-            _STANDARD,
-            t300=self.t300,
-            t3510=self.t3510,
-            t3511=self.t3511,
-            t3521=self.t3521,
-            t3580=self.t3580,
-            cell=self.cell,
-            download=self.download,
-        )

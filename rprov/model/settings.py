@@ -9,6 +9,13 @@ from typing import Annotated
 
 from rprov.model.identifiers import Dnn, Eid, Plmn, SNssai
 from rprov.model.kinds import Files, Fqdn, ReadPath, Unfit, Within
+from rprov.model.limits import (
+    CpLimits,
+    CpTimers,
+    RanLimits,
+    SmdpLimits,
+    UeTimers,
+)
 from rprov.model.places import (
     HttpListen,
     N2Listen,
@@ -21,21 +28,18 @@ from rprov.model.places import (
 )
 from rprov.model.sections import (
     AlgorithmSettings,
-    CpLimits,
-    CpTimers,
-    CredentialFiles,
-    DeviceTrust,
-    EumEntry,
     HomeNetworkKeySettings,
     LogSettings,
     ProvisioningSettings,
-    RanLimits,
     SessionSettings,
-    SmdpLimits,
     StoreSettings,
-    UeTimers,
 )
 from rprov.model.tls import TlsChoices
+from rprov.model.trust import (
+    CredentialFiles,
+    DeviceTrust,
+    EumEntry,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,9 @@ from sqlalchemy import Connection
 from rprov.errors import Misuse
 from rprov.model.identifiers import Eid, Guti, Supi
 from rprov.model.records import ContextRecord, DeviceRecord, SubscriberRecord
-from rprov.model.sections import StoreSettings
+from rprov.model.sections import (
+    StoreSettings,
+)
 from rprov.store import contexts, orders, outbox, subscribers
 from rprov.store.database import Database, open_database
 from rprov.store.migrations import Room

@@ -10,7 +10,9 @@ from sqlalchemy import Connection, Engine, create_engine, event, insert, select
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from rprov.errors import ConfigError, EnvironmentLacks
-from rprov.model.sections import StoreSettings
+from rprov.model.sections import (
+    StoreSettings,
+)
 from rprov.store.migrations import Room, migrate
 from rprov.store.schema import SEAL_CHECK
 from rprov.store.seal import Seal, SealBroken, load_sealing_key, new_sealing_key

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, insert, select, update
 
 from rprov.model.identifiers import Eid
-from rprov.model.sections import StoreSettings
+from rprov.model.sections import (
+    StoreSettings,
+)
 from rprov.store.database import Database, open_database
 from rprov.store.migrations import Room
 from rprov.store.schema import EUICC_CARDS

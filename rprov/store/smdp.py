@@ -6,7 +6,9 @@ from sqlalchemy import Connection
 
 from rprov.model.identifiers import Eid
 from rprov.model.records import Order, OrderState, SubscriberRecord
-from rprov.model.sections import StoreSettings
+from rprov.model.sections import (
+    StoreSettings,
+)
 from rprov.provision.sgp22.confirmation import CodeHash
 from rprov.provision.sgp22.orders import Query, QueryAnswer
 from rprov.store import downloads, orders, outbox

@@ -9,7 +9,10 @@ import logging
 from typing import Any, TextIO
 
 from rprov.model.numbers import LogField
-from rprov.model.sections import LogFormat, LogLevel
+from rprov.model.sections import (
+    LogFormat,
+    LogLevel,
+)
 
 ROOT = "rprov"
 """The logger above all of ours."""

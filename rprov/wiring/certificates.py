@@ -7,8 +7,10 @@ from cryptography.x509 import Certificate
 from rprov.auth.eap_tls import PACKET_SIZE, EapTlsServerEngines
 from rprov.crypto.x509 import Role
 from rprov.model.aaa import AaaSettings
-from rprov.model.sections import DeviceRoles
 from rprov.model.settings import CpSettings
+from rprov.model.trust import (
+    DeviceRoles,
+)
 from rprov.store.crl import load_revocations
 from rprov.store.pki import load_anchors
 from rprov.wiring.node import credentials

@@ -18,7 +18,10 @@ from rprov.model.identifiers import Eid, EidHint, Suci, Supi
 from rprov.model.policy import CpPolicy, ProvisioningPolicy
 from rprov.model.records import SubscriberRecord
 from rprov.model.report import Recorder
-from rprov.model.sections import ServerSettings, TransportProtocol
+from rprov.model.sections import (
+    ServerSettings,
+    TransportProtocol,
+)
 from rprov.model.security import AkaMethod
 from rprov.model.session import UserPlaneAddress
 from rprov.model.settings import CpSettings

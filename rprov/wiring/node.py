@@ -8,7 +8,9 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from rprov.crypto.tls import TlsCredentials
-from rprov.model.sections import CredentialFiles
+from rprov.model.trust import (
+    CredentialFiles,
+)
 from rprov.store.pki import check_pair, load_chain, load_tls_key
 from rprov.trace.tally import PacketTally
 

@@ -10,8 +10,11 @@ from cryptography.x509 import Certificate
 from rprov.daemon.smdp import SmdpDaemon, SmdpSetup
 from rprov.errors import ConfigError
 from rprov.model.report import Recorder
-from rprov.model.sections import CredentialFiles, prefixes_by_key_id
 from rprov.model.settings import SmdpSettings
+from rprov.model.trust import (
+    CredentialFiles,
+    prefixes_by_key_id,
+)
 from rprov.provision.sgp22.smdp import Smdp
 from rprov.provision.sgp22.smdp_checks import SmdpSettings as SmdpCoreSettings
 from rprov.provision.sgp22.smdp_sessions import SmdpCredential

@@ -23,10 +23,12 @@ from rprov.errors import ConfigError
 from rprov.model.identifiers import Eid, Plmn
 from rprov.model.policy import UePolicy
 from rprov.model.report import Recorder
-from rprov.model.sections import CredentialFiles
 from rprov.model.security import SecurityCapability
 from rprov.model.session import ProvisioningProtocol, UserPlaneAddress
 from rprov.model.settings import CredentialKind, Plan, UeSettings
+from rprov.model.trust import (
+    CredentialFiles,
+)
 from rprov.procedure.engines import UeEngines, UeEnv
 from rprov.procedure.purpose import Intent, Purpose
 from rprov.provision.euicc.es10 import Euicc

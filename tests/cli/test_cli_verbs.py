@@ -16,7 +16,9 @@ from rprov.crypto.suci import PROFILE_A, PROFILE_B
 from rprov.crypto.x509 import Role, check_chain, eid_of
 from rprov.model.identifiers import Eid, Iccid, Imsi, Supi
 from rprov.model.records import DeviceRecord, OrderState, SubscriberRecord
-from rprov.model.sections import StoreSettings
+from rprov.model.sections import (
+    StoreSettings,
+)
 from rprov.provision.profile import ProfileContents, parse_profile
 from rprov.store.cp import open_cp_store
 from rprov.store.pki import load_anchors, load_chain, load_home_network_key, make_suci_key

@@ -17,8 +17,10 @@ from rprov.daemon import ran as ran_module
 from rprov.daemon.ran import RanDaemon
 from rprov.errors import EnvironmentLacks, Misuse, Refused
 from rprov.model.identifiers import CpUeId, Plmn, RanUeId, UeRadioId
+from rprov.model.limits import (
+    RanLimits,
+)
 from rprov.model.numbers import Ppid
-from rprov.model.sections import RanLimits
 from rprov.transport import tcp
 from rprov.transport.link import Link, LinkLost, Listener
 from rprov.wire.link import N2Frame, N2Kind, N2SetupFailure, N2SetupRequest, N2SetupResponse, decode_n2_frame

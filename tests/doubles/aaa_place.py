@@ -19,7 +19,10 @@ from doubles.radius_nas import Device
 from rprov.crypto import issue
 from rprov.model.aaa import AaaSettings, RadiusClient, RadiusListen, RadsecListen
 from rprov.model.kinds import Fqdn, ReadPath
-from rprov.model.sections import CredentialFiles, DeviceTrust
+from rprov.model.trust import (
+    CredentialFiles,
+    DeviceTrust,
+)
 from rprov.store.pki import Issuing, init_pki, issue_device, load_chain, load_key
 from rprov.wire.radius import SharedSecret
 

@@ -30,11 +30,13 @@ from rprov.daemon.smdp import SmdpDaemon
 from rprov.daemon.ue import UeDaemon
 from rprov.daemon.userplane import RanUserPlane, UpUserPlane
 from rprov.model.identifiers import Eid
+from rprov.model.limits import (
+    UeTimers,
+)
 from rprov.model.places import N2Listen, RadioListen, RadioPeer
 from rprov.model.policy import CpPolicy, Timers
 from rprov.model.records import Order
 from rprov.model.report import ReportItem, StepEnded, Transition
-from rprov.model.sections import UeTimers
 from rprov.model.settings import CpSettings, CredentialKind, Plan, RanSettings, SmdpSettings, UeSettings
 from rprov.procedure.actions import Conclude
 from rprov.provision.profile import SuciKey

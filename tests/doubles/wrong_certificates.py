@@ -12,8 +12,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from rprov.crypto import issue
 from rprov.model.identifiers import Plmn
 from rprov.model.kinds import ReadPath
-from rprov.model.sections import CredentialFiles
 from rprov.model.settings import SmdpCertificates, SmdpSettings
+from rprov.model.trust import (
+    CredentialFiles,
+)
 from rprov.store.pki import SMDP_OID, Issuing, init_pki, load_chain, load_key
 
 FQDN = "smdp.example.com"

@@ -10,7 +10,10 @@ from rprov.cli.order import concealment
 from rprov.crypto.suci import PROFILE_A, PROFILE_B
 from rprov.model.kinds import ReadPath
 from rprov.model.report import MessageSeen, Proof
-from rprov.model.sections import HomeNetworkKeySettings, SuciScheme
+from rprov.model.sections import (
+    HomeNetworkKeySettings,
+    SuciScheme,
+)
 from rprov.model.security import AkaAlgorithm, AkaMethod
 from rprov.model.settings import CpSettings, Plan
 from rprov.provision.profile import parse_profile

@@ -15,9 +15,11 @@ from rprov.config import format_settings, load_cp, load_ue
 from rprov.crypto import issue
 from rprov.errors import ConfigError
 from rprov.model.kinds import ReadPath
-from rprov.model.sections import CredentialFiles
 from rprov.model.settings import CpSettings, CredentialKind
 from rprov.model.tls import TlsChoices, TlsGroup, TlsVersion
+from rprov.model.trust import (
+    CredentialFiles,
+)
 from rprov.procedure.actions import Conclude
 
 BOTH = (TlsVersion.TLS_1_3, TlsVersion.TLS_1_2)

@@ -16,10 +16,12 @@ from rprov.causes import Cause
 from rprov.cli.demo_files import LOCAL
 from rprov.daemon.ue import sentence
 from rprov.model.identifiers import CpUeId, RanUeId, UeRadioId
+from rprov.model.limits import (
+    CpLimits,
+)
 from rprov.model.numbers import Ppid
 from rprov.model.policy import Timers
 from rprov.model.report import MessageSeen, Proof
-from rprov.model.sections import CpLimits
 from rprov.provision.sgp22.orders import RecordInstalled
 from rprov.store.writer import StoreFailed
 from rprov.transport import tcp

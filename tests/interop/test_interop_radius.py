@@ -23,8 +23,10 @@ from doubles.radius_servers import PACKAGES, PATIENCE, find, free_port, freeradi
 
 from rprov.config import format_settings
 from rprov.model.kinds import ReadPath
-from rprov.model.sections import DeviceTrust
 from rprov.model.tls import TlsChoices, TlsVersion
+from rprov.model.trust import (
+    DeviceTrust,
+)
 from rprov.store.pki import Issuing, init_pki, issue_device
 from rprov.wire import eap
 from rprov.wire.radius import Code

@@ -23,7 +23,9 @@ from rprov.model.identifiers import Guti, Plmn, Supi
 from rprov.model.kinds import DatabaseUrl
 from rprov.model.records import ContextState, DeviceRecord, OrderState, SubscriberRecord
 from rprov.model.secret import Secret
-from rprov.model.sections import StoreSettings
+from rprov.model.sections import (
+    StoreSettings,
+)
 from rprov.model.security import AkaAlgorithm, AkaMethod
 from rprov.provision.sgp22.confirmation import CodeHash
 from rprov.provision.sgp22.metadata import Event

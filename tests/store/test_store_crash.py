@@ -11,7 +11,9 @@ from sqlalchemy import Connection, event
 from sqlalchemy.exc import OperationalError
 
 from rprov.model.kinds import DatabaseUrl
-from rprov.model.sections import StoreSettings
+from rprov.model.sections import (
+    StoreSettings,
+)
 from rprov.store.cp import CpStore, open_cp_store
 from rprov.store.euicc import SavedCard, open_euicc_store
 from rprov.store.writer import StoreFailed

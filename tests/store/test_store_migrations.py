@@ -14,7 +14,9 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from rprov.errors import ConfigError
 from rprov.model.kinds import DatabaseUrl
 from rprov.model.records import DeviceRecord
-from rprov.model.sections import StoreSettings
+from rprov.model.sections import (
+    StoreSettings,
+)
 from rprov.store.cp import open_cp_store
 from rprov.store.euicc import open_euicc_store
 from rprov.store.migrations import STEPS, Room, migrate

@@ -16,7 +16,10 @@ from rprov.crypto.hierarchy import KAmf
 from rprov.errors import ConfigError, EnvironmentLacks
 from rprov.model.kinds import DatabaseUrl
 from rprov.model.secret import Secret
-from rprov.model.sections import StoreSettings, Unfit
+from rprov.model.sections import (
+    StoreSettings,
+    Unfit,
+)
 from rprov.store.cp import open_cp_store
 from rprov.store.euicc import open_euicc_store
 from rprov.store.seal import Seal, SealBroken, SealingKey, load_sealing_key, new_sealing_key

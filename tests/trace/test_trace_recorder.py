@@ -10,7 +10,10 @@ import pytest
 from rprov.model.identifiers import UeRadioId
 from rprov.model.numbers import LogField
 from rprov.model.report import Discarded, MessageSeen, Proof, ReportItem, StepEnded, Transition
-from rprov.model.sections import LogFormat, LogLevel
+from rprov.model.sections import (
+    LogFormat,
+    LogLevel,
+)
 from rprov.trace.log import configure
 from rprov.trace.recorder import Fan, JsonLinesRecorder, LogRecorder, MemoryRecorder, module_of
 
