@@ -51,6 +51,10 @@ class Cause(IntEnum):
     NETWORK_CERTIFICATE_EXPIRED = 173
     NETWORK_CERTIFICATE_NOT_YET_VALID = 174
     NETWORK_CERTIFICATE_INVALID = 175
+    # certificates on N2
+    NODE_NAME_MISMATCH = 178
+    NETWORK_CERTIFICATE_REVOKED = 176
+    NETWORK_REVOCATION_UNKNOWN = 177
     # authentication in general
     EAP_FAILED = 180
     NO_ORDER = 181
@@ -118,6 +122,9 @@ _TEXT: dict[Cause, str] = {
     Cause.NETWORK_CERTIFICATE_EXPIRED: "the network's certificate has expired",
     Cause.NETWORK_CERTIFICATE_NOT_YET_VALID: "the network's certificate is not yet valid",
     Cause.NETWORK_CERTIFICATE_INVALID: "the network's certificate is not valid",
+    Cause.NETWORK_CERTIFICATE_REVOKED: "the network's certificate is revoked",
+    Cause.NETWORK_REVOCATION_UNKNOWN: "the device cannot tell whether the network's certificate is revoked",
+    Cause.NODE_NAME_MISMATCH: "the certificate of this node names another one",
     Cause.EAP_FAILED: "the EAP exchange failed",
     Cause.NO_ORDER: "no profile is ordered for this EID",
     Cause.AUTHENTICATION_TIMEOUT: "the authentication was not finished in time",

@@ -5,18 +5,22 @@ Field names are the keys of `aaa.yaml`; the key tree in `docs/registry.md` is dr
 
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
 from typing import Annotated
 
 from rprov.model.kinds import AtLeast, Files, Fqdn, Host, ListenPort, ReadPath, Seconds, Unfit, Within
 from rprov.model.numbers import Port
+from rprov.model.rates import AttemptRates
 from rprov.model.sections import (
     LogSettings,
 )
 from rprov.model.tls import TlsChoices
+from rprov.model.tracing import TraceSettings
 from rprov.model.trust import (
     CredentialFiles,
     DeviceTrust,
 )
+from rprov.model.watch import MetricsListen
 
 _LOOPBACK = IPv4Address("127.0.0.1")
 _LOCALHOST = Host("127.0.0.1")
@@ -63,6 +67,8 @@ class RadsecListen:
     """What the server proves itself with towards its clients."""
     anchors: Files
     """PEM files, or directories of them, with the authorities that certify clients; never a GSMA CI."""
+    crls: tuple[ReadPath, ...] = ()
+    """PEM files, or directories of them, with CRLs of these; where there are any, a client needs a current one."""
     clients: Annotated[tuple[Fqdn, ...], AtLeast(1)]
     """dNSNames of the clients that may ask."""
     connections: Annotated[int, Within(1, 10_000)] = 100
@@ -81,6 +87,8 @@ class AaaLimits:
     """Answers kept for requests that come again."""
     answer_lifetime: Seconds = 10.0
     """Seconds that an answer is kept (RFC 5080 2.2.2: 5 to 30)."""
+    attempts: AttemptRates = field(default_factory=AttemptRates)
+    """How often devices may authenticate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +105,8 @@ class AaaSettings:
     """RADIUS over TLS; absent: not offered."""
     certificate: CredentialFiles
     """The network's certificate in EAP-TLS."""
+    staple: ReadPath | None = None
+    """DER file with an OCSP response about `certificate`, for devices that ask; read again whenever it changes."""
     devices: DeviceTrust
     """What is believed about devices."""
     eap_tls: TlsChoices = field(default_factory=TlsChoices)
@@ -107,6 +117,13 @@ class AaaSettings:
     """Bounds."""
     log: LogSettings = field(default_factory=LogSettings)
     """What is written down."""
+    trace: TraceSettings = field(default_factory=TraceSettings)
+    """What is written down of the links: captures, and keys."""
+
+    metrics: MetricsListen | None = None
+    """Where Prometheus finds metrics; absent: nowhere."""
+    audit: Path | None = None
+    """File that takes who was let in, on what proof and why, chained by hashes; absent: nothing is taken down."""
 
     def __post_init__(self) -> None:
         if not self.clients and self.radsec is None:

@@ -21,3 +21,5 @@ class Env(Generic[PolicyT, EnginesT]):
     entropy: Entropy
     policy: PolicyT
     engines: EnginesT
+    ue: int = 0
+    """What this node calls the UE whose step it is, for key logs; 0 where nobody asked for one."""

@@ -1,6 +1,6 @@
 """Sections that bound: what strangers can make a node hold, and how long a node waits."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 from rprov.model.kinds import (
@@ -12,6 +12,7 @@ from rprov.model.kinds import (
     Within,
 )
 from rprov.model.policy import Timers
+from rprov.model.rates import AttemptRates
 
 _STANDARD = Timers()
 
@@ -30,10 +31,18 @@ class CpLimits:
     """Largest message on N2, octets."""
     backoff: WholeSeconds = 30
     """Seconds that a refused or evicted device is told to wait."""
+    silent_links_per_address: Annotated[int, Within(1, 100_000)] = 50
+    """N2 links from one address on which no RAN has said yet who it is."""
+    silent_links: Annotated[int, Within(1, 100_000)] = 200
+    """N2 links on which no RAN has said yet who it is, in total."""
+    attempts: AttemptRates = field(default_factory=AttemptRates)
+    """How often devices may authenticate."""
 
     def __post_init__(self) -> None:
         if not self.half_open_per_link <= self.half_open_per_ran <= self.half_open:
             raise Unfit("half_open", "expected half_open_per_link <= half_open_per_ran <= half_open")
+        if self.silent_links_per_address > self.silent_links:
+            raise Unfit("silent_links", "expected silent_links_per_address <= silent_links")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +55,20 @@ class RanLimits:
     """UEs without AS security in total."""
     max_message: MaxMessage = 16_384
     """Largest message on the radio and on N2, octets."""
+    backoff: Annotated[int, Within(1, 16)] = 5
+    """Seconds that a device is told to wait for which there is no room (TS 38.331: 1 to 16)."""
+    silent_links_per_address: Annotated[int, Within(1, 1_000_000)] = 1000
+    """Radio links from one address on which there is no UE."""
+    silent_links: Annotated[int, Within(1, 1_000_000)] = 4000
+    """Radio links on which there is no UE, in total; the oldest gives way."""
+    silence: Seconds = 120.0
+    """How long a radio link may be without a UE."""
 
     def __post_init__(self) -> None:
         if self.half_open_per_link > self.half_open:
             raise Unfit("half_open", "expected half_open_per_link <= half_open")
+        if self.silent_links_per_address > self.silent_links:
+            raise Unfit("silent_links", "expected silent_links_per_address <= silent_links")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,9 @@ class Ppid(IntEnum):
     XN = 0x72700003
     """Reserved: between two RANs, for handover."""
     CONTROL = 0x72700004
-    """Reserved: the local control socket of a daemon."""
+    """The local control socket of a daemon."""
+    TLS = 0x72700005
+    """TLS records, inside an SCTP association; what they protect has one of the others, inside."""
 
 
 class Port(IntEnum):
@@ -47,9 +49,9 @@ class Port(IntEnum):
     PFCP = 8805
     """Reserved: N4, between a CP and a UP of its own (TS 29.244 4.2.2)."""
     METRICS = 29713
-    """Reserved: what Prometheus scrapes (HTTP)."""
+    """What Prometheus scrapes (HTTP)."""
     SCTP_ENCAPSULATION = 9899
-    """Reserved: SCTP in UDP, where the kernel has no SCTP (RFC 6951 4.1)."""
+    """SCTP in UDP, where the kernel has no SCTP (RFC 6951 4.1)."""
 
 
 class ExitCode(IntEnum):
@@ -76,6 +78,8 @@ class LogField(StrEnum):
     """debug, info, warning or error."""
     ROLE = "role"
     """ue, ran, cp, smdp or aaa."""
+    EID = "eid"
+    """The device's EID, at the device itself and where it has been proved."""
     UE = "ue"
     """Whose line it is: the UE as this node names it."""
     STEP = "step"
@@ -89,23 +93,44 @@ class LogField(StrEnum):
 
 
 class Metric(StrEnum):
-    """Names of metrics; a counter ends in `_total`, a time in `_seconds`."""
+    """Names of metrics; a counter ends in `_total`, a time in `_seconds`. `trace/metrics.py` knows who has which."""
 
-    ATTACHES = "rprov_attaches_total"
-    """Attaches that ended, by role, purpose and cause."""
-    STEP_SECONDS = "rprov_step_seconds"
-    """How long a step took, by step."""
-    HALF_OPEN = "rprov_half_open"
-    """Attaches under way before authentication."""
-    CONTEXTS = "rprov_contexts"
-    """Security contexts in use, by scope."""
-    DISCARDED = "rprov_messages_discarded_total"
-    """Messages dropped without an answer, by link and reason."""
-    OCTETS = "rprov_user_octets_total"
-    """Octets of user packets, by link and direction."""
-    PACKETS_DROPPED = "rprov_packets_dropped_total"
-    """User packets that a filter or a plane dropped, by reason."""
-    DOWNLOADS = "rprov_downloads_total"
-    """Profile downloads that ended, by outcome."""
-    STORE_SECONDS = "rprov_store_seconds"
-    """How long a store job took from question to answer, by kind."""
+    meaning: str
+
+    def __new__(cls, name: str, meaning: str) -> "Metric":
+        """A name with the sentence that Prometheus and the registry show."""
+        member = str.__new__(cls, name)
+        member._value_, member.meaning = name, meaning
+        return member
+
+    ATTACHES = (
+        "rprov_attaches_total",
+        "Attaches that were decided, by purpose and cause; NORMAL is an attach that was let in.",
+    )
+    DETACHES = ("rprov_detaches_total", "Registrations that ended, by purpose and cause.")
+    AUTHENTICATIONS = (
+        "rprov_authentications_total",
+        "Authentications of an AAA server that ended, by cause; NORMAL is an Access-Accept.",
+    )
+    AUTHENTICATION_SECONDS = (
+        "rprov_authentication_seconds",
+        "From the first AuthenticationRequest to the SecurityModeCommand, by purpose.",
+    )
+    AUTHENTICATION_ROUNDS = (
+        "rprov_authentication_rounds",
+        "Rounds that such an authentication took, by purpose; with EAP-TLS these are EAP rounds.",
+    )
+    STEPS = ("rprov_steps_total", "Steps of the procedure that ended, by step and result.")
+    STEP_SECONDS = ("rprov_step_seconds", "How long a step took that ended well, by step.")
+    DOWNLOADS = ("rprov_downloads_total", "Profile downloads, by outcome.")
+    DISCARDED = ("rprov_messages_discarded_total", "Messages dropped without an answer, by link and reason.")
+    LINKS = ("rprov_links", "Control links that are up, by link.")
+    UES = ("rprov_ues", "UEs that the node knows, attached or on their way.")
+    HALF_OPEN = ("rprov_half_open", "Attaches, or authentications, under way that have proved nothing yet.")
+    CONTEXTS = ("rprov_contexts", "Registered devices with their security contexts, by scope.")
+    SESSIONS = ("rprov_sessions", "PDU sessions.")
+    OCTETS = ("rprov_user_octets_total", "Octets of user packets, by link and direction.")
+    PACKETS = ("rprov_user_packets_total", "User packets, by link and direction.")
+    PACKETS_DROPPED = ("rprov_packets_dropped_total", "User packets that a filter or a plane dropped, by reason.")
+    RATE_LIMITED = ("rprov_rate_limited_total", "Attempts that a rate refused or a bound drove out, by which.")
+    STORE_SECONDS = ("rprov_store_seconds", "How long a store job took from question to answer, by kind.")

@@ -3,23 +3,31 @@
 Refuses to know what is spoken there.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, ip_address
 
 from rprov.model.kinds import Host, ListenPort, PortNumber, Unfit
+from rprov.model.n2 import N2ClientTls, N2ServerTls
 from rprov.model.numbers import Port
+from rprov.model.sctp import Carrier, SctpListen, SctpPeer
 
 _LOCALHOST = Host("127.0.0.1")
 _LOOPBACK = IPv4Address(_LOCALHOST)
 
 
-def _refuse_plain_n2(host: str, insecure: bool) -> None:
+def _refuse_plain_n2(hosts: tuple[str, ...], protected: bool, insecure: bool) -> None:
+    for host in hosts:
+        if not (_is_local(host) or protected or insecure):
+            raise Unfit("tls", f"N2 to {host} would run unprotected: give it tls, use loopback, or say insecure: true")
+    if protected and insecure:
+        raise Unfit("insecure", "contradicts tls: one of the two must go")
+
+
+def _is_local(host: str) -> bool:
     try:
-        local = host == "localhost" or ip_address(host).is_loopback
+        return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
-        local = False
-    if not (local or insecure):
-        raise Unfit("insecure", f"N2 to {host} would run unprotected: use loopback, or say insecure: true")
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,12 +37,18 @@ class N2Listen:
     host: Host = _LOCALHOST
     """Address to listen at."""
     port: ListenPort = Port.N2
-    """TCP port; 0 takes a free one, which the ready line names."""
+    """Port; 0 takes a free one, which the ready line names."""
+    transport: Carrier = Carrier.AUTO
+    """auto, tcp or sctp."""
+    sctp: SctpListen = field(default_factory=SctpListen)
+    """How SCTP behaves, where it carries the link."""
+    tls: N2ServerTls | None = None
+    """How N2 is protected; absent: not at all, and then it stays on this machine."""
     insecure: bool = False
-    """Whether N2, which has no protection of its own yet, may leave this machine."""
+    """Whether N2 may leave this machine without protection, though keys of devices travel on it."""
 
     def __post_init__(self) -> None:
-        _refuse_plain_n2(self.host, self.insecure)
+        _refuse_plain_n2((self.host, *self.sctp.addresses), self.tls is not None, self.insecure)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +58,19 @@ class N2Peer:
     host: Host = _LOCALHOST
     """Address or name of the CP."""
     port: PortNumber = Port.N2
-    """TCP port of the CP."""
+    """Port of the CP."""
+    transport: Carrier = Carrier.AUTO
+    """auto, tcp or sctp."""
+    sctp: SctpPeer = field(default_factory=SctpPeer)
+    """How SCTP behaves, where it carries the link."""
+    tls: N2ClientTls | None = None
+    """How N2 is protected; absent: not at all, and then it stays on this machine."""
     insecure: bool = False
-    """Whether N2, which has no protection of its own yet, may leave this machine."""
+    """Whether N2 may leave this machine without protection, though keys of devices travel on it."""
 
     def __post_init__(self) -> None:
-        _refuse_plain_n2(self.host, self.insecure)
+        hosts = (self.host, *self.sctp.addresses, *self.sctp.peer_addresses)
+        _refuse_plain_n2(hosts, self.tls is not None, self.insecure)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +80,11 @@ class RadioListen:
     host: Host = _LOCALHOST
     """Address to listen at."""
     port: ListenPort = Port.RADIO
-    """TCP port; 0 takes a free one, which the ready line names."""
+    """Port; 0 takes a free one, which the ready line names."""
+    transport: Carrier = Carrier.AUTO
+    """auto, tcp or sctp."""
+    sctp: SctpListen = field(default_factory=SctpListen)
+    """How SCTP behaves, where it carries the link."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +94,11 @@ class RadioPeer:
     host: Host = _LOCALHOST
     """Address or name of the RAN."""
     port: PortNumber = Port.RADIO
-    """TCP port of the RAN."""
+    """Port of the RAN."""
+    transport: Carrier = Carrier.AUTO
+    """auto, tcp or sctp."""
+    sctp: SctpPeer = field(default_factory=SctpPeer)
+    """How SCTP behaves, where it carries the link."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

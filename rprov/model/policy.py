@@ -99,6 +99,8 @@ class UePolicy:
     """The slice that an ordinary session asks for; None: whatever the network gives."""
     hide_eid: bool = False
     """Whether only the issuer part of the EID is told before TLS hides the rest."""
+    msk_allowed: bool = False
+    """Whether there are networks whose keys may come from an MSK, which their AAA server knows, too."""
 
 
 @dataclass(frozen=True, slots=True)

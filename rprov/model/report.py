@@ -1,9 +1,10 @@
 """What a run leaves behind: messages seen, transitions, proofs. Reports and traces are made of these, never of logs."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
-from rprov.model.identifiers import UeRadioId
+from rprov.model.identifiers import Eid, UeRadioId
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,61 @@ class StepEnded:
     detail: str = ""
 
 
-ReportItem = MessageSeen | Transition | Proof | Discarded | StepEnded
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """From here on it is known which device this UE is: it has proved it, or it is the node itself."""
+
+    at: float
+    role: str
+    ue: str
+    eid: Eid
+
+
+class Act(StrEnum):
+    """What a node can decide about a device."""
+
+    ADMITTED = "admitted"
+    """Its attach, or its authentication, has succeeded."""
+    REFUSED = "refused"
+    """It has not, or its session was refused."""
+    ENDED = "ended"
+    """Its registration is over."""
+    DELIVERED = "delivered"
+    """A profile package, bound to its eUICC, went out."""
+    INSTALLED = "installed"
+    """The eUICC's signed word: the profile is installed."""
+    NOT_INSTALLED = "not installed"
+    """The eUICC's signed word: the profile could not be installed."""
+    CANCELLED = "cancelled"
+    """The eUICC's signed word: the download was given up."""
+    CODE_REFUSED = "code refused"
+    """It gave a wrong confirmation code."""
+    REPORTED = "reported"
+    """The eUICC's signed word: a profile was enabled, disabled or deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a node has decided about a device, for an audit: who, on what proof, what and why.
+
+    `identity` is an EID or SUPI; `proved` says whether it was proved or only claimed. `certificate` names what has
+    proved it (subject, serial number), `cause` is the name of a `Cause`, `profile` an ICCID. Never key material.
+    """
+
+    at: float
+    role: str
+    ue: str
+    act: Act
+    purpose: str = ""
+    identity: str = ""
+    proved: bool = False
+    certificate: str = ""
+    cause: str = ""
+    detail: str = ""
+    profile: str = ""
+
+
+ReportItem = MessageSeen | Transition | Proof | Discarded | StepEnded | Identified | Verdict
 
 
 class Recorder(Protocol):

@@ -12,8 +12,11 @@ from ipaddress import AddressValueError, IPv4Address, IPv4Network, ip_address
 from pathlib import Path
 from typing import Any
 
+from rprov.model.aaa_client import EidAttribute
 from rprov.model.identifiers import Dnn, Eid, Plmn, SNssai
 from rprov.model.kinds import DatabaseUrl, EidPrefix, Endpoint, Fqdn, Host, KeyId, ReadPath
+from rprov.model.revocation import RevocationCheck
+from rprov.model.sctp import Carrier
 from rprov.model.sections import (
     LogFormat,
     LogLevel,
@@ -24,6 +27,7 @@ from rprov.model.security import Nea, Nia
 from rprov.model.session import ProvisioningProtocol
 from rprov.model.settings import CredentialKind, Plan
 from rprov.model.tls import TlsGroup, TlsSuite, TlsVersion
+from rprov.model.tracing import TraceSecrets
 from rprov.model.trust import (
     DeviceRoles,
 )
@@ -183,12 +187,16 @@ SCALARS: Mapping[Any, Scalar] = {
     TransportProtocol: _choice("protocol", _by_value(TransportProtocol)),
     SuciScheme: _choice("scheme", _by_name(SuciScheme)),
     DeviceRoles: _choice("role", _by_value(DeviceRoles)),
+    EidAttribute: _choice("attribute", _by_value(EidAttribute)),
+    RevocationCheck: _choice("check", _by_value(RevocationCheck)),
     CredentialKind: _choice("kind", _by_value(CredentialKind)),
     Plan: _choice("plan", _by_value(Plan)),
     TlsVersion: _choice("version", _by_value(TlsVersion)),
     TlsGroup: _choice("group", _by_value(TlsGroup)),
     TlsSuite: _choice("suite", _by_value(TlsSuite)),
+    Carrier: _choice("transport", _by_value(Carrier)),
     LogLevel: _choice("level", _by_value(LogLevel)),
+    TraceSecrets: _choice("way", _by_value(TraceSecrets)),
     LogFormat: _choice("format", _by_value(LogFormat)),
 }
 """Every kind of single value that settings are made of."""

@@ -5,8 +5,12 @@ Field names are the keys of the configuration files; the key tree in `docs/regis
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
+from rprov.model.aaa_client import AaaClientSettings
+from rprov.model.control import ControlSettings
+from rprov.model.eap import EapSettings
 from rprov.model.identifiers import Dnn, Eid, Plmn, SNssai
 from rprov.model.kinds import Files, Fqdn, ReadPath, Unfit, Within
 from rprov.model.limits import (
@@ -26,6 +30,7 @@ from rprov.model.places import (
     RadioUserPlane,
     UeUserPlane,
 )
+from rprov.model.revocation import RevocationCheck
 from rprov.model.sections import (
     AlgorithmSettings,
     HomeNetworkKeySettings,
@@ -35,11 +40,14 @@ from rprov.model.sections import (
     StoreSettings,
 )
 from rprov.model.tls import TlsChoices
+from rprov.model.tracing import TraceSettings
 from rprov.model.trust import (
     CredentialFiles,
     DeviceTrust,
     EumEntry,
+    MskTrust,
 )
+from rprov.model.watch import MetricsListen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,10 +66,16 @@ class CpSettings:
     """Where the UP receives GTP-U from RANs."""
     security: AlgorithmSettings = field(default_factory=AlgorithmSettings)
     """NAS algorithms."""
-    certificate: CredentialFiles
-    """The network's certificate in EAP-TLS."""
-    devices: DeviceTrust
-    """What is believed about devices that attach with a certificate."""
+    aaa: AaaClientSettings | None = None
+    """AAA servers that authenticate devices; absent: the CP does, and needs `certificate` and `devices`."""
+    certificate: CredentialFiles | None = None
+    """The network's certificate in EAP-TLS, without `aaa`."""
+    staple: ReadPath | None = None
+    """DER file with an OCSP response about `certificate`, for devices that ask; read again whenever it changes."""
+    devices: DeviceTrust | None = None
+    """What is believed about devices that attach with a certificate, without `aaa`."""
+    eap: EapSettings = field(default_factory=EapSettings)
+    """How EAP is carried to devices."""
     eap_tls: TlsChoices = field(default_factory=TlsChoices)
     """What EAP-TLS may negotiate."""
     provisioning: ProvisioningSettings = field(default_factory=ProvisioningSettings)
@@ -78,8 +92,17 @@ class CpSettings:
     """The standard's timers, where they should differ."""
     log: LogSettings = field(default_factory=LogSettings)
     """What is written down."""
+    control: ControlSettings = field(default_factory=ControlSettings)
+    """Where `rprov ctl` asks it."""
+    trace: TraceSettings = field(default_factory=TraceSettings)
+    """What is written down of the links: captures, and keys."""
+    metrics: MetricsListen | None = None
+    """Where Prometheus finds metrics; absent: nowhere."""
+    audit: Path | None = None
+    """File that takes who was let in, on what proof and why, chained by hashes; absent: nothing is taken down."""
 
     def __post_init__(self) -> None:
+        self._check_authority()
         seen = [(entry.scheme, entry.id) for entry in self.suci_keys]
         if len(set(seen)) != len(seen):
             raise Unfit("suci_keys", "two keys of one scheme have the same id")
@@ -88,6 +111,21 @@ class CpSettings:
             for address in (address for server in servers for address in server.addresses):
                 if any(address in pool for pool in pools):
                     raise Unfit(key, f"the server address {address} lies in a pool of UE addresses")
+
+    def _check_authority(self) -> None:
+        """Either the CP authenticates devices, or AAA servers do."""
+        for key, given in (("certificate", self.certificate), ("devices", self.devices)):
+            if given is None and self.aaa is None:
+                raise Unfit(key, "missing: a CP without aaa authenticates devices itself")
+        for key, set_here in (
+            ("certificate", self.certificate is not None),
+            ("staple", self.staple is not None),
+            ("devices", self.devices is not None),
+            ("eap", self.eap != EapSettings()),
+            ("eap_tls", self.eap_tls != TlsChoices()),
+        ):
+            if set_here and self.aaa is not None:
+                raise Unfit(key, "belongs to the AAA servers of aaa, not here: one of the two must go")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +152,12 @@ class RanSettings:
     """Bounds against strangers."""
     log: LogSettings = field(default_factory=LogSettings)
     """What is written down."""
+    control: ControlSettings = field(default_factory=ControlSettings)
+    """Where `rprov ctl` asks it."""
+    trace: TraceSettings = field(default_factory=TraceSettings)
+    """What is written down of the links: captures, and keys."""
+    metrics: MetricsListen | None = None
+    """Where Prometheus finds metrics; absent: nowhere."""
 
 
 class Plan(StrEnum):
@@ -163,6 +207,10 @@ class NetworkTrust:
     """PEM files, or directories of them, with the authorities that certify networks; never a GSMA CI."""
     server_name: Fqdn | None = None
     """dNSName that the network's certificate must carry; absent: the name of the PLMN that the cell announces."""
+    revocation: RevocationCheck = RevocationCheck.STAPLE_IF_PRESENT
+    """off, staple_if_present or staple_required: whether the network must prove that it is not revoked (OCSP)."""
+    msk: tuple[MskTrust, ...] = ()
+    """Networks behind AAA servers whose keys may come from the MSK, which the AAA server knows, too; usually none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,6 +265,12 @@ class UeSettings:
     """Whether a device whose new subscription is refused may ask for provisioning again."""
     log: LogSettings = field(default_factory=LogSettings)
     """What is written down."""
+    control: ControlSettings = field(default_factory=ControlSettings)
+    """Where `rprov ctl` asks it."""
+    trace: TraceSettings = field(default_factory=TraceSettings)
+    """What is written down of the links: captures, and keys."""
+    metrics: MetricsListen | None = None
+    """Where Prometheus finds metrics; absent: nowhere."""
 
     def __post_init__(self) -> None:
         if self.hide_eid and self.eap_tls.takes_1_2:
@@ -257,3 +311,9 @@ class SmdpSettings:
     """Bounds against strangers."""
     log: LogSettings = field(default_factory=LogSettings)
     """What is written down."""
+    trace: TraceSettings = field(default_factory=TraceSettings)
+    """What is written down of the links: captures, and keys."""
+    metrics: MetricsListen | None = None
+    """Where Prometheus finds metrics; absent: nowhere."""
+    audit: Path | None = None
+    """File that takes who was let in, on what proof and why, chained by hashes; absent: nothing is taken down."""

@@ -3,11 +3,11 @@
 Nothing here makes a handshake weak: suites without ciphering, static key exchange and TLS 1.1 have no name.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Annotated
 
-from rprov.model.kinds import AtLeast, Unfit
+from rprov.model.kinds import AtLeast, Unfit, Within
 
 
 class TlsVersion(StrEnum):
@@ -36,6 +36,20 @@ class TlsSuite(StrEnum):
     CHACHA20_POLY1305 = "TLS_CHACHA20_POLY1305_SHA256"
 
 
+LONGEST_RESUMPTION = 7 * 24 * 3600
+"""Seconds; RFC 8446 4.6.1 allows no ticket a longer life."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsResumption:
+    """Whether a device that comes again goes on where it was (RFC 9190 2.1.2): no certificate crosses the radio."""
+
+    enabled: bool = False
+    """Whether tickets are given and taken (network), kept and offered (device)."""
+    lifetime: Annotated[int, Within(1, LONGEST_RESUMPTION)] = 3600
+    """Seconds after a full handshake in which its tickets, and those that follow from them, are good."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsChoices:
     """What EAP-TLS may negotiate, the most wanted first."""
@@ -46,11 +60,16 @@ class TlsChoices:
     """Groups of the key exchange."""
     suites: Annotated[tuple[TlsSuite, ...], AtLeast(1)] = tuple(TlsSuite)
     """Cipher suites."""
+    resumption: TlsResumption = field(default_factory=TlsResumption)
+    """Whether one handshake may stand for several."""
 
     def __post_init__(self) -> None:
         for key, chosen in (("tls_versions", self.tls_versions), ("groups", self.groups), ("suites", self.suites)):
             if len(set(chosen)) != len(chosen):
                 raise Unfit(key, "one is named twice")
+        if self.resumption.enabled and self.takes_1_2:
+            # There the server speaks its last word first: success would be said before anything is decided.
+            raise Unfit("resumption", "needs TLS 1.3 alone")
 
     @property
     def takes_1_2(self) -> bool:

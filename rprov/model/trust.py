@@ -8,6 +8,7 @@ from rprov.model.kinds import (
     AtLeast,
     EidPrefix,
     Files,
+    Fqdn,
     KeyId,
     ReadPath,
     Unfit,
@@ -34,6 +35,16 @@ class EumEntry:
     """The EIDs that it may issue begin with one of these."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MskTrust:
+    """A network whose AAA server may know the keys of this device (docs/threats.md)."""
+
+    anchors: Files
+    """PEM files, or directories of them, with the authorities that certify its AAA server; never a GSMA CI."""
+    server_name: Fqdn | None = None
+    """dNSName that the certificate must carry; absent: the name of the PLMN that the cell announces."""
+
+
 class DeviceRoles(StrEnum):
     """With which of its certificates a device may attach."""
 
@@ -56,12 +67,15 @@ class DeviceTrust:
     """Whether a device may name only its issuer at first, and its EID inside TLS 1.3 (the UE's hide_eid)."""
     crls: tuple[ReadPath, ...] = ()
     """PEM or DER files, or directories of them, with CRLs; beside one of an EUM (PEM) stands the EUM's certificate."""
+    ocsp: tuple[ReadPath, ...] = ()
+    """DER files, or directories of them, with OCSP responses about devices and EUMs; one of an EUM's brings its
+    certificate."""
     require_crl: bool = False
-    """Whether a device is refused while there is no current CRL of its EUM and its CI (fail closed)."""
+    """Whether a device is refused for which, or for whose EUM, no current CRL or OCSP response speaks (fail closed)."""
 
     def __post_init__(self) -> None:
-        if self.require_crl and not self.crls:
-            raise Unfit("require_crl", "needs crls: without any, no device could attach")
+        if self.require_crl and not (self.crls or self.ocsp):
+            raise Unfit("require_crl", "needs crls or ocsp: without any, no device could attach")
 
     @property
     def eum_prefixes(self) -> dict[bytes, tuple[str, ...]]:

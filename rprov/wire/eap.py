@@ -1,8 +1,11 @@
 """EAP packets, RFC 3748 clause 4: octets to values and back. Knows no method and keeps no state.
 
  0        1            2       3     4
-| code   | identifier | length      | type    | type data …      Request, Response
-| code   | identifier | 0004        |                            Success, Failure
+| code   | identifier | length      | type    | type data …                            Request, Response
+| code   | identifier | length      | 254     | vendor (3) | vendor type (4) | data …   the same, expanded
+| code   | identifier | 0004        |                                                  Success, Failure
+
+A type of the IETF means the same in either form (RFC 3748 5.7): both are read to one value, which says how it came.
 """
 
 from dataclasses import dataclass
@@ -34,24 +37,32 @@ class EapType(IntEnum):
     TLS = 13
     AKA = 23
     AKA_PRIME = 50
+    EXPANDED = 254
+
+
+_EXPANSION = 7  # vendor and vendor type
+_IETF = bytes(6)
+"""What stands before the last octet of an expanded type that has a short form too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Server to peer."""
+    """Server to peer. `expanded` says that the type stands in the long form; a type of a vendor stays in `data`."""
 
     identifier: int
     type: int
     data: bytes
+    expanded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """Peer to server; echoes the identifier of the request."""
+    """Peer to server; echoes the identifier of the request. `expanded` as in `Request`."""
 
     identifier: int
     type: int
     data: bytes
+    expanded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +102,31 @@ def encode(packet: EapPacket) -> bytes:
 def _with_type(code: Code, packet: Request | Response) -> bytes:
     if not 1 <= packet.type <= 255:
         raise EncodeError("an EAP type is 1 to 255")
-    length = HEADER + 1 + len(packet.data)
+    body = bytes((packet.type,)) + packet.data
+    if packet.expanded:
+        if packet.type >= EapType.EXPANDED:
+            raise EncodeError("only a type of the IETF has a short form and a long one")
+        body = bytes((EapType.EXPANDED,)) + _IETF + body
+    length = HEADER + len(body)
     if length > LARGEST_PACKET:
         raise EncodeError(f"an EAP packet of {length} octets does not fit into NAS")
-    return bytes((code, packet.identifier)) + length.to_bytes(2) + bytes((packet.type,)) + packet.data
+    return bytes((code, packet.identifier)) + length.to_bytes(2) + body
+
+
+def nak(request: Request, wanted: int) -> Response:
+    """Give the answer to a request whose type is not wanted, in the form of the request (RFC 3748 5.3.1, 5.3.2)."""
+    if request.expanded or request.type == EapType.EXPANDED:
+        return Response(request.identifier, EapType.NAK, bytes((EapType.EXPANDED,)) + _IETF + bytes((wanted,)), True)
+    return Response(request.identifier, EapType.NAK, bytes((wanted,)))
+
+
+def wanted_types(response: Response) -> tuple[int, ...]:
+    """Give the types of the IETF that a Nak asks for; none where the peer has no other (RFC 3748 5.3)."""
+    if not response.expanded:
+        return tuple(kind for kind in response.data if kind)
+    size = 1 + _EXPANSION
+    ways = (response.data[at : at + size] for at in range(0, len(response.data), size))
+    return tuple(way[-1] for way in ways if len(way) == size and way[1:-1] == _IETF and way[-1])
 
 
 def decode(octets: bytes) -> EapPacket:
@@ -111,7 +143,13 @@ def decode(octets: bytes) -> EapPacket:
     match code:
         case Code.REQUEST | Code.RESPONSE if length > HEADER and body[0]:
             kind = Request if code == Code.REQUEST else Response
-            return kind(identifier, body[0], body[1:])
+            if body[0] != EapType.EXPANDED:
+                return kind(identifier, body[0], body[1:])
+            if length <= HEADER + _EXPANSION:
+                raise DecodeError("an EAP packet ends in its expanded type")
+            if body[1:_EXPANSION] == _IETF and 0 < body[_EXPANSION] < EapType.EXPANDED:
+                return kind(identifier, body[_EXPANSION], body[_EXPANSION + 1 :], True)
+            return kind(identifier, EapType.EXPANDED, body[1:])
         case Code.REQUEST | Code.RESPONSE:
             raise DecodeError("an EAP request or response without a type")
         case Code.SUCCESS | Code.FAILURE if length == HEADER:

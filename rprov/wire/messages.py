@@ -17,8 +17,12 @@ NO_KEY = 7
 
 
 ABBA = b"\x00\x00"
-"""The initial set of 5GS security features (TS 33.501 A.7.1). Another value would announce keys made of MSK: whoever
-shares that AAA could then play this network, so nothing here accepts one."""
+"""The initial set of 5GS security features (TS 33.501 A.7.1): K_AUSF comes from EMSK, or from AKA."""
+
+ABBA_MSK = b"\x00\x01"
+"""Announces that K_AUSF comes from MSK, for the network has an AAA server that keeps EMSK (TS 33.501 I.2.2.2.2).
+
+Whoever shares that server holds the MSK too, so a UE takes it only where its own configuration says so."""
 
 
 class AttachType(IntEnum):

@@ -11,8 +11,9 @@ carry exactly one, wherever it stands. That, and not the Response Authenticator,
 import hashlib
 import hmac
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import partial
 from typing import NamedTuple
 
 from rprov.errors import DecodeError, EncodeError, MacMismatch, Unprotected
@@ -27,8 +28,28 @@ AUTHENTICATOR = 16
 _VALUE = HEADER + 2  # where the value of the first attribute begins
 
 
+_MD5_BLOCK = 64
+_md5 = partial(hashlib.md5, usedforsecurity=False)
+
+
 class SharedSecret(Secret):
     """What a RADIUS client and its server share; over TLS it is the word `radsec` (RFC 6614 2.3)."""
+
+    __slots__ = ("_inner", "_outer")
+
+    def __init__(self, octets: bytes) -> None:
+        super().__init__(octets)
+        key = octets if len(octets) <= _MD5_BLOCK else _md5(octets).digest()
+        padded = key.ljust(_MD5_BLOCK, b"\0")
+        self._inner = _md5(bytes(octet ^ 0x36 for octet in padded))  # RFC 2104 2
+        self._outer = _md5(bytes(octet ^ 0x5C for octet in padded))
+
+    def hmac_md5(self, octets: bytes | bytearray) -> bytes:
+        """HMAC-MD5 with this secret (RFC 2104), begun once and not for each packet."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(octets)
+        outer.update(inner.digest())
+        return outer.digest()
 
 
 RADSEC_SECRET = SharedSecret(b"radsec")
@@ -45,19 +66,24 @@ class Code(IntEnum):
 
 
 class Kind(IntEnum):
-    """Attributes that rprov knows (RFC 2865 5, RFC 2869 5, RFC 3579 3, RFC 4372 2.2)."""
+    """Attributes that rprov knows (RFC 2865 5, RFC 2869 5, RFC 3579 3, RFC 4372 2.2, RFC 5176 3.5)."""
 
     USER_NAME = 1
     USER_PASSWORD = 2
     CHAP_PASSWORD = 3
     FRAMED_MTU = 12
+    REPLY_MESSAGE = 18
     STATE = 24
+    CLASS = 25
     VENDOR_SPECIFIC = 26
+    CALLING_STATION_ID = 31
+    NAS_IDENTIFIER = 32
     PROXY_STATE = 33
     ARAP_PASSWORD = 70
     EAP_MESSAGE = 79
     MESSAGE_AUTHENTICATOR = 80
     CHARGEABLE_USER_IDENTITY = 89
+    ERROR_CAUSE = 101
 
 
 class Attribute(NamedTuple):
@@ -75,6 +101,8 @@ class Packet:
     identifier: int
     authenticator: bytes
     attributes: tuple[Attribute, ...]
+    octets: bytes = field(default=b"", init=False, compare=False, repr=False)
+    """As it was read, where it was; a packet that is made of another one has none."""
 
     def values(self, kind: int) -> list[bytes]:
         """Give the values of all attributes of one type, in their order."""
@@ -133,7 +161,9 @@ def decode(octets: bytes) -> Packet:
             raise DecodeError(f"RADIUS attribute {octets[at]} is shorter than its header or longer than its packet")
         attributes.append(Attribute(octets[at], octets[at + 2 : end]))
         at = end
-    return Packet(code, octets[1], octets[4:HEADER], tuple(attributes))
+    packet = Packet(code, octets[1], octets[4:HEADER], tuple(attributes))
+    object.__setattr__(packet, "octets", octets[:length])
+    return packet
 
 
 def seal_request(
@@ -167,8 +197,8 @@ def check_answer(packet: Packet, request: Packet, secret: SharedSecret) -> None:
     if packet.identifier != request.identifier or packet.code in (Code.ACCESS_REQUEST, Code.STATUS_SERVER):
         raise MacMismatch("this RADIUS packet answers no request of ours")
     _check_message(packet, request.authenticator, secret)
-    signed = _encode(packet.code, packet.identifier, request.authenticator, packet.attributes)
-    expected = _response_authenticator(signed, secret)
+    octets = packet.octets or encode(packet)
+    expected = _response_authenticator(octets[:4] + request.authenticator + octets[HEADER:], secret)
     if not hmac.compare_digest(expected, packet.authenticator):
         raise MacMismatch("the Response Authenticator is wrong")
     if packet.values(Kind.PROXY_STATE) != request.values(Kind.PROXY_STATE):
@@ -181,25 +211,27 @@ def _sealed(
     """Put the Message-Authenticator first and compute it, with whatever stands in the header (RFC 3579 3.2)."""
     blank = Attribute(Kind.MESSAGE_AUTHENTICATOR, bytes(AUTHENTICATOR))
     octets = bytearray(_encode(code, identifier, authenticator, (blank, *attributes)))
-    octets[_VALUE : _VALUE + AUTHENTICATOR] = hmac.digest(secret.octets, octets, "md5")
+    octets[_VALUE : _VALUE + AUTHENTICATOR] = secret.hmac_md5(octets)
     return octets
 
 
 def _check_message(packet: Packet, authenticator: bytes, secret: SharedSecret) -> None:
-    places = [at for at, item in enumerate(packet.attributes) if item.type == Kind.MESSAGE_AUTHENTICATOR]
-    if len(places) != 1:
-        raise Unprotected(f"a RADIUS packet with {len(places)} Message-Authenticators in place of one")
-    at = places[0]
-    value = packet.attributes[at].value
-    blank = Attribute(Kind.MESSAGE_AUTHENTICATOR, bytes(len(value)))
-    attributes = (*packet.attributes[:at], blank, *packet.attributes[at + 1 :])
-    # An attribute has one encoding only, so that this gives the very octets that were sent.
-    octets = _encode(packet.code, packet.identifier, authenticator, attributes)
-    if not hmac.compare_digest(hmac.digest(secret.octets, octets, "md5"), value):
+    at, found = HEADER, []
+    for kind, value in packet.attributes:
+        if kind == Kind.MESSAGE_AUTHENTICATOR:
+            found.append(slice(at + 2, at + 2 + len(value)))
+        at += len(value) + 2
+    if len(found) != 1:
+        raise Unprotected(f"a RADIUS packet with {len(found)} Message-Authenticators in place of one")
+    octets = bytearray(packet.octets or encode(packet))
+    value = bytes(octets[found[0]])
+    octets[found[0]] = bytes(len(value))
+    octets[4:HEADER] = authenticator
+    if not hmac.compare_digest(secret.hmac_md5(octets), value):
         raise MacMismatch("the Message-Authenticator is wrong")
 
 
 def _response_authenticator(octets: bytes | bytearray, secret: SharedSecret) -> bytes:
     """MD5 over code, identifier, length, request authenticator, attributes, secret (RFC 2865 3)."""
     # Broken as a signature (CVE-2024-3596) but demanded by the format; what is trusted is the Message-Authenticator.
-    return hashlib.md5(octets + secret.octets, usedforsecurity=False).digest()
+    return _md5(octets + secret.octets).digest()
