@@ -1,130 +1,45 @@
 """TLS as octets in, octets out: mutual certificates, one flight per call, the exporter. 1.3, and 1.2 where chosen.
 
-Owns everything that touches OpenSSL, private calls of pyOpenSSL included, and the documented exception to purity:
-OpenSSL has a clock and randomness of its own. It does not decide who is trusted: a `Judge` does, in the middle of the
-handshake, so that a refusal leaves as a TLS alert. Knows no EAP.
+Owns one connection over memory, and the documented exception to purity: OpenSSL has a clock and randomness of its own.
+What connections share is in `tls_context.py`; how the peer is judged, in `tls_judgement.py`; private calls of
+pyOpenSSL, in `tls_openssl.py`. Knows no EAP.
 
     context = TlsContext(Side.SERVER, credentials, anchors)      once: parsing keys costs more than a handshake
-    engine = context.engine(judge)                               one per exchange
+    engine = TlsEngine(context, judge)                           one per exchange
     engine.start() / engine.feed(octets) -> Progress             raises TlsFailed(flight, cause)
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from enum import Enum, IntEnum
-from functools import lru_cache
-from types import MappingProxyType
 from weakref import ref
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from OpenSSL import SSL
-from OpenSSL.crypto import X509
+from OpenSSL.crypto import FILETYPE_ASN1, dump_certificate
 
 from rprov.causes import Cause
-from rprov.crypto.tls_openssl import has_extended_master_secret, set_groups, set_verify
-from rprov.crypto.x509_path import LONGEST_PATH, parse_certificate
-from rprov.errors import DecodeError, EnvironmentLacks, Misuse, Refused, RprovError
-from rprov.model.tls import DEFAULT_CHOICES, TlsChoices, TlsGroup, TlsSuite, TlsVersion
-
-_GROUPS: Mapping[TlsGroup, str] = MappingProxyType(
-    {
-        TlsGroup.X25519: "X25519",
-        TlsGroup.P256: "P-256",
-        TlsGroup.P384: "P-384",
-        TlsGroup.BRAINPOOL_P256R1: "brainpoolP256r1tls13:brainpoolP256r1",  # RFC 8734; the other is of TLS 1.2
-        TlsGroup.POST_QUANTUM: "X25519MLKEM768",
-    }
+from rprov.crypto.tls_context import Side, TlsContext
+from rprov.crypto.tls_judgement import Again, Judge, Judgement, StatusJudge
+from rprov.crypto.tls_openssl import (
+    has_extended_master_secret,
+    is_resumed,
+    offer_session,
+    session_octets,
+    take_no_ticket,
 )
-_VERSIONS: Mapping[TlsVersion, int] = MappingProxyType(
-    {TlsVersion.TLS_1_2: SSL.TLS1_2_VERSION, TlsVersion.TLS_1_3: SSL.TLS1_3_VERSION}
-)
-_SUITES_1_2: Mapping[TlsSuite, str] = MappingProxyType(
-    {
-        TlsSuite.AES_128_GCM: "ECDHE-ECDSA-AES128-GCM-SHA256",
-        TlsSuite.AES_256_GCM: "ECDHE-ECDSA-AES256-GCM-SHA384",
-        TlsSuite.CHACHA20_POLY1305: "ECDHE-ECDSA-CHACHA20-POLY1305",
-    }
-)
-
-
-def group_names(choices: TlsChoices) -> bytes:
-    """The groups in OpenSSL's words. Were none named, it would offer X25519MLKEM768 first."""
-    return ":".join(_GROUPS[group] for group in choices.groups).encode()
-
-
-def suite_names(choices: TlsChoices) -> bytes:
-    """The suites of TLS 1.3 in OpenSSL's words."""
-    return ":".join(choices.suites).encode()
-
-
-GROUPS = group_names(DEFAULT_CHOICES)
-CIPHER_SUITES = suite_names(DEFAULT_CHOICES)
+from rprov.crypto.x509_path import parse_certificate
+from rprov.errors import DecodeError, Misuse, Refused, RprovError
+from rprov.model.secret import Secret
+from rprov.model.tls import TlsVersion
 
 LARGEST_FLIGHT = 131072
 """Octets that we may have to send at once; our own chain has at most five certificates of 8,192 octets."""
 
+_MOST_HELLOS = 2
+"""A client's flights before a server may answer a ticket: its hello, and another after a HelloRetryRequest."""
+
 LARGEST_DATA = 64
 """Octets of application data in one call; EAP-TLS has one (RFC 9190 2.5)."""
-
-
-class _X509(IntEnum):
-    """Error numbers of OpenSSL's certificate verification (X509_V_ERR_…); each becomes its own TLS alert."""
-
-    NOT_YET_VALID = 9
-    EXPIRED = 10
-    NO_ISSUER = 20
-    REVOKED = 23
-    INVALID_PURPOSE = 26
-    REJECTED = 28
-    PERMITTED_VIOLATION = 47
-    """What OpenSSL makes of the nameConstraints of SGP.22, which mean a prefix."""
-
-
-_JUDGED_BY_US = frozenset({_X509.NOT_YET_VALID, _X509.EXPIRED})
-"""Dates as OpenSSL's own clock sees them; the judge has the time that it was given."""
-
-_ALERTS: Mapping[Cause, int] = MappingProxyType(
-    {
-        Cause.UNKNOWN_CI: _X509.NO_ISSUER,
-        Cause.CERTIFICATE_EXPIRED: _X509.EXPIRED,
-        Cause.CERTIFICATE_NOT_YET_VALID: _X509.NOT_YET_VALID,
-        Cause.CERTIFICATE_REVOKED: _X509.REVOKED,
-        Cause.WRONG_CERTIFICATE_ROLE: _X509.INVALID_PURPOSE,
-        Cause.NETWORK_ANCHOR_UNKNOWN: _X509.NO_ISSUER,
-        Cause.NETWORK_CERTIFICATE_EXPIRED: _X509.EXPIRED,
-        Cause.NETWORK_CERTIFICATE_NOT_YET_VALID: _X509.NOT_YET_VALID,
-        Cause.NETWORK_ROLE_FORBIDDEN: _X509.INVALID_PURPOSE,
-    }
-)
-"""What OpenSSL is told; RFC 8446 6.2: unknown_ca, certificate_expired, …; bad_certificate for the rest."""
-
-Judge = Callable[[x509.Certificate, Sequence[x509.Certificate]], None]
-"""Decides on the peer's certificate (leaf, the others it sent); raises `Refused`."""
-
-
-class Side(Enum):
-    """Which end of the handshake."""
-
-    SERVER = SSL.TLS_SERVER_METHOD
-    CLIENT = SSL.TLS_CLIENT_METHOD
-
-
-@dataclass(frozen=True, slots=True)
-class TlsCredentials:
-    """What one side proves itself with: the chain it sends (leaf first, no root) and the leaf's private key."""
-
-    chain: tuple[x509.Certificate, ...]
-    key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
-
-    def __post_init__(self) -> None:
-        if not self.chain:
-            raise Misuse("credentials without a certificate")
-        if self.chain[0].public_key() != self.key.public_key():
-            raise Misuse("the private key does not belong to the certificate")
-
-    def __repr__(self) -> str:
-        return f"TlsCredentials({len(self.chain)} certificates)"
 
 
 class TlsFailed(RprovError):
@@ -154,96 +69,48 @@ class Progress:
     closed: bool = False
 
 
-class TlsContext:
-    """What handshakes of one side share: credentials and anchors, parsed once. Not per handshake."""
-
-    def __init__(
-        self,
-        side: Side,
-        credentials: TlsCredentials,
-        anchors: Sequence[x509.Certificate],
-        choices: TlsChoices = DEFAULT_CHOICES,
-    ) -> None:
-        self.side = side
-        self.invalid = Cause.CERTIFICATE_INVALID if side is Side.SERVER else Cause.NETWORK_CERTIFICATE_INVALID
-        context = SSL.Context(side.value)
-        versions = [_VERSIONS[version] for version in choices.tls_versions]
-        context.set_min_proto_version(min(versions))
-        context.set_max_proto_version(max(versions))
-        context.set_tls13_ciphersuites(suite_names(choices))
-        if choices.takes_1_2:
-            context.set_cipher_list(":".join(_SUITES_1_2[suite] for suite in choices.suites).encode())
-        set_groups(context, group_names(choices))
-        # RFC 9190 2.1.2: resumption is an option, not taken. OP_NO_TICKET needs the cache off too (CVE-2024-2511).
-        context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
-        context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-        # Without it a client that offers a ticket of elsewhere fails the whole handshake.
-        context.set_session_id(b"rprov")
-        context.set_mode(SSL.MODE_RELEASE_BUFFERS)
-        context.use_certificate(credentials.chain[0])
-        for issuer in credentials.chain[1:]:
-            context.add_extra_chain_cert(issuer)
-        context.use_privatekey(credentials.key)
-        store = context.get_cert_store()
-        if store is None:
-            raise EnvironmentLacks("OpenSSL gives no certificate store")
-        for anchor in anchors:
-            store.add_cert(X509.from_cryptography(anchor))
-        context.set_verify_depth(LONGEST_PATH)
-        self.hook = set_verify(context, SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _on_certificate)
-        self._context = context
-
-    def engine(self, judge: Judge) -> "TlsEngine":
-        """Begin one handshake."""
-        connection = SSL.Connection(self._context, None)
-        if self.side is Side.SERVER:
-            connection.set_accept_state()
-        else:
-            connection.set_connect_state()
-        return TlsEngine(self, connection, judge)
-
-
-@lru_cache(maxsize=256)
-def _parse_issuer(der: bytes) -> x509.Certificate:
-    """Parse a CA certificate; many devices share one."""
-    return parse_certificate(der)
-
-
-def _on_certificate(
-    connection: SSL.Connection, error: int, depth: int, ok: bool, chain: Callable[[], list[bytes]]
-) -> int:
-    """OpenSSL calls this for every certificate, from the root down, and for every complaint."""
-    engine: TlsEngine | None = connection.get_app_data()()
-    return _X509.REJECTED if engine is None else engine._see(error, depth, ok, chain)
+class TlsSession(Secret):
+    """What a client resumes with: OpenSSL's own form of a session, its ticket and keys in it."""
 
 
 class TlsEngine:
     """One TLS connection over memory. Driven by octets from the peer and by its owner; dropped with `close()`."""
 
-    __slots__ = (
-        "__weakref__",
-        "_complaints",
-        "_connection",
-        "_context",
-        "_done",
-        "_judge",
-        "_passed",
-        "_verdict",
-        "peer",
-    )
+    __slots__ = ("_again", "_connection", "_context", "_done", "_hellos", "_judgement", "resumed")
 
-    def __init__(self, context: TlsContext, connection: SSL.Connection, judge: Judge) -> None:
-        # A weak reference: a forgotten engine frees its 40 KiB at once, not when cycles are collected.
-        connection.set_app_data(ref(self))
+    def __init__(
+        self,
+        context: TlsContext,
+        judge: Judge,
+        *,
+        staple: bytes = b"",
+        judge_status: StatusJudge | None = None,
+        again: Again | None = None,
+        session: TlsSession | None = None,
+    ) -> None:
+        """Begin one handshake. A server may staple an OCSP response; a client with `judge_status` asks for one.
+
+        A client may offer a `session` of an earlier one. Without `again` no peer may resume.
+        """
         self._context = context
-        self._connection: SSL.Connection | None = connection
-        self._judge = judge
-        self._complaints: list[int] = []
-        self._verdict: Refused | None = None
-        self._passed = False
+        self._again = again
+        self._hellos: list[bytes] = []
+        self.resumed = False
+        """Whether the handshake goes on from an earlier one, and that was judged good."""
+        self._connection: SSL.Connection | None = context.connection()
+        self._judgement = Judgement(judge, context.invalid, staple, judge_status)
+        if judge_status is not None:
+            self._connection.request_ocsp()
+        # A weak reference: a forgotten engine frees its 40 KiB at once, not when cycles are collected.
+        self._connection.set_app_data(ref(self._judgement))
         self._done = False
-        self.peer: x509.Certificate | None = None
+        if session is not None:
+            offer_session(self._connection, session.octets)
+
+    @property
+    def peer(self) -> x509.Certificate | None:
         """The peer's certificate, from the moment it was judged good."""
+        return self._judgement.peer
 
     @property
     def done(self) -> bool:
@@ -262,6 +129,8 @@ class TlsEngine:
     def feed(self, octets: bytes) -> Progress:
         """Take one flight of the peer; raises `TlsFailed`."""
         if octets:
+            if self._context.resumes and len(self._hellos) < _MOST_HELLOS and not self._done:
+                self._hellos.append(octets)
             self._live.bio_write(octets)
         return self._proceed()
 
@@ -290,6 +159,11 @@ class TlsEngine:
         except SSL.Error as error:
             raise self._failure(error) from None
 
+    def session(self) -> TlsSession | None:
+        """What resumes this connection later (client, after the server's tickets); None where it gave none."""
+        octets = session_octets(self._live) if self._done else None
+        return None if octets is None else TlsSession(octets)
+
     def close(self) -> None:
         """Free OpenSSL's memory now (40 KiB); the engine is of no use any more."""
         self._connection = None
@@ -306,7 +180,7 @@ class TlsEngine:
         closed = False
         try:
             if not self._done:
-                self._live.do_handshake()
+                self._shake_hands()
                 self._finish_handshake()
             data = self._live.recv(LARGEST_DATA + 1)
             if len(data) > LARGEST_DATA:
@@ -319,58 +193,66 @@ class TlsEngine:
             raise self._failure(error) from None
         return Progress(self._drain(), data, closed)
 
+    def _shake_hands(self) -> None:
+        try:
+            self._live.do_handshake()
+        except SSL.WantReadError:
+            if self._context.side is Side.SERVER and not self._judgement.passed and is_resumed(self._live):
+                self._look_again()
+            raise
+        if self._context.side is Side.CLIENT and is_resumed(self._live):
+            try:
+                self._resume()
+            except Refused as refused:
+                raise TlsFailed(refused.cause, refused.detail, self.close_notify()) from None
+
+    def _look_again(self) -> None:
+        """Decide on a client's ticket before anything is answered: where it is not good, the handshake is a full one.
+
+        So whatever speaks against the client by now is found in its certificate, and leaves as an alert.
+        """
+        try:
+            self._resume()
+        except Refused:
+            self._drain()
+            self._connection = self._context.connection()
+            self._connection.set_app_data(ref(self._judgement))
+            take_no_ticket(self._connection)
+            for hello in self._hellos:  # two, where the first met a HelloRetryRequest; that was the same as it is now
+                self._drain()
+                self._connection.bio_write(hello)
+                with suppress(SSL.WantReadError):
+                    self._connection.do_handshake()
+
+    def _resume(self) -> None:
+        """Judge the peer by the certificate of its full handshake; raises `Refused`."""
+        certificate = self._live.get_peer_certificate()
+        if certificate is None:
+            raise Refused(self._context.invalid, "a session without a certificate")
+        try:
+            leaf = parse_certificate(dump_certificate(FILETYPE_ASN1, certificate))
+        except DecodeError as error:
+            raise Refused(self._context.invalid, str(error)) from error
+        self._judgement.see_again(leaf, self._again)
+        self.resumed = True
+
     def _finish_handshake(self) -> None:
+        self._hellos.clear()
         # Belt and braces: OpenSSL says yes, but our own judgement must have been made.
-        if not self._passed:
-            raise TlsFailed(Cause.EAP_FAILED, "the peer's certificate was never judged", self._drain())
+        if not (self._judgement.passed and self._judgement.status_passed):
+            raise TlsFailed(Cause.EAP_FAILED, "the peer's certificate, or its status, was never judged", self._drain())
         if self.version is TlsVersion.TLS_1_2 and not has_extended_master_secret(self._live):
             # RFC 7627 5.4: keys exported without it are bound to nobody's certificate. Our Finished is not sent.
             self._drain()
             raise TlsFailed(Cause.EAP_FAILED, "TLS 1.2 without the extended master secret")
         self._done = True
 
-    def _see(self, error: int, depth: int, ok: bool, chain: Callable[[], list[bytes]]) -> int:
-        """Note one complaint; judge when OpenSSL calls the leaf good. Gives 0 or the error that becomes the alert.
-
-        OpenSSL reports how it built the chain first, then dates and signatures from the top to depth 0, and last the
-        name constraints. So complaints are collected, the judgement falls at depth 0, and after that only the one
-        complaint is forgiven that our own check of the EUM has answered.
-        """
-        if self._passed:
-            forgiven = error == _X509.PERMITTED_VIOLATION and depth == 0
-            return 0 if ok or forgiven else self._refuse(f"OpenSSL refuses the certificate (error {error})", error)
-        if not ok:
-            if error not in _JUDGED_BY_US:
-                self._complaints.append(error)
-            return 0
-        return 0 if depth else self._pass_judgement(chain())
-
-    def _pass_judgement(self, chain: list[bytes]) -> int:
-        try:
-            leaf = parse_certificate(chain[0])
-            self._judge(leaf, [_parse_issuer(der) for der in chain[1:]])
-        except Refused as verdict:
-            self._verdict = verdict
-            return _ALERTS.get(verdict.cause, _X509.REJECTED)
-        except DecodeError as error:
-            return self._refuse(str(error), _X509.REJECTED)
-        if self._complaints:
-            return self._refuse(f"OpenSSL refuses the certificate (error {self._complaints[0]})", self._complaints[0])
-        self.peer = leaf
-        self._passed = True
-        return 0
-
-    def _refuse(self, detail: str, error: int) -> int:
-        self._passed = False
-        self.peer = None
-        self._verdict = Refused(self._context.invalid, detail)
-        return error
-
     def _failure(self, error: SSL.Error) -> TlsFailed:
-        self._context.hook.raise_problem()
+        self._context.raise_problem()
         flight = self._drain()
-        if self._verdict is not None:
-            return TlsFailed(self._verdict.cause, self._verdict.detail, flight)
+        verdict = self._judgement.verdict
+        if verdict is not None:
+            return TlsFailed(verdict.cause, verdict.detail, flight)
         reason = _reason(error)
         return TlsFailed(Cause.EAP_FAILED, reason, flight, by_peer=not flight and "alert" in reason)
 

@@ -1,8 +1,8 @@
 """The calls of pyOpenSSL that are not public, all of them, probed and failing loudly where a version lacks them.
 
-Three things have no public way: the choice of key exchange groups, whether TLS 1.2 has the extended master secret, and
-telling OpenSSL from a verify callback *why* a certificate is refused, which becomes the TLS alert (public callbacks
-make every refusal an internal_error). Decides nothing.
+These things have no public way: the choice of key exchange groups, whether TLS 1.2 has the extended master secret,
+sessions as octets and whether one was resumed, and telling OpenSSL from a verify callback *why* a certificate is
+refused, which becomes the TLS alert (public callbacks make every refusal an internal_error). Decides nothing.
 """
 
 from collections.abc import Callable
@@ -23,15 +23,23 @@ Verify = Callable[[SSL.Connection, int, int, bool, Callable[[], list[bytes]]], i
 _SIGNATURE = "int (*)(int, X509_STORE_CTX *)"
 _LARGEST_HANDSHAKE = 65536
 _NEEDED = (
+    "ERR_clear_error",
     "SSL_CTX_set1_curves_list",
     "SSL_CTX_set_verify",
     "SSL_get_ex_data_X509_STORE_CTX_idx",
+    "SSL_SESSION_free",
+    "SSL_get1_session",
     "SSL_get_extms_support",
+    "SSL_session_reused",
+    "SSL_set_options",
+    "SSL_set_session",
     "X509_STORE_CTX_get1_chain",
     "X509_STORE_CTX_get_error",
     "X509_STORE_CTX_get_error_depth",
     "X509_STORE_CTX_get_ex_data",
     "X509_STORE_CTX_set_error",
+    "d2i_SSL_SESSION",
+    "i2d_SSL_SESSION",
     "sk_X509_free",
     "sk_X509_num",
     "sk_X509_value",
@@ -62,6 +70,56 @@ def set_groups(context: SSL.Context, groups: bytes) -> None:
 def has_extended_master_secret(connection: SSL.Connection) -> bool:
     """Whether both sides of a TLS 1.2 handshake have it (RFC 7627)."""
     return bool(_library().SSL_get_extms_support(_private(connection, "_ssl")) == 1)
+
+
+def is_resumed(connection: SSL.Connection) -> bool:
+    """Whether the handshake goes on from an earlier one; at a server, from the ClientHello on."""
+    return bool(_library().SSL_session_reused(_private(connection, "_ssl")) == 1)
+
+
+def take_no_ticket(connection: SSL.Connection) -> None:
+    """Make a server's handshake a full one, whatever the client offers."""
+    _library().SSL_set_options(_private(connection, "_ssl"), SSL.OP_NO_TICKET)
+
+
+def session_octets(connection: SSL.Connection) -> bytes | None:
+    """The session with its keys, DER; None where no ticket came with which it could be resumed."""
+    library, ffi = _library(), _private(SSL, "_ffi")
+    session = ffi.gc(library.SSL_get1_session(_private(connection, "_ssl")), library.SSL_SESSION_free)
+    length = library.i2d_SSL_SESSION(session, ffi.NULL) if session != ffi.NULL else 0
+    if length <= 0:
+        return None
+    place = ffi.new("unsigned char[]", length)
+    library.i2d_SSL_SESSION(session, ffi.new("unsigned char **", place))
+    octets = bytes(ffi.buffer(place, length))
+    return octets if _TICKET in _elements(octets) else None
+
+
+def offer_session(connection: SSL.Connection, octets: bytes) -> None:
+    """Let a client offer the ticket of this session; octets that are none lead to a full handshake."""
+    library, ffi = _library(), _private(SSL, "_ffi")
+    place = ffi.new("unsigned char[]", octets)
+    found = library.d2i_SSL_SESSION(ffi.NULL, ffi.new("unsigned char **", place), len(octets))
+    if found != ffi.NULL:
+        library.SSL_set_session(_private(connection, "_ssl"), ffi.gc(found, library.SSL_SESSION_free))
+    library.ERR_clear_error()
+
+
+_TICKET = 0xAA
+"""The tag of the ticket in OpenSSL's SSL_SESSION: [10]."""
+
+
+def _elements(octets: bytes) -> set[int]:
+    """The tags of the elements of a DER SEQUENCE that OpenSSL has written."""
+    tags, position = set(), 0
+    while position < len(octets):
+        first = octets[position + 1]
+        size = first & 0x7F if first > 0x80 else 0
+        length = int.from_bytes(octets[position + 2 : position + 2 + size]) if size else first
+        tags.add(octets[position])
+        # the outermost element is entered, those inside are passed over
+        position += 2 + size + (length if position else 0)
+    return tags
 
 
 def ticket_octets() -> int:
@@ -133,6 +191,9 @@ def set_verify(context: SSL.Context, mode: int, verify: Verify) -> VerifyHook:
 
     made = _private(SSL, "_ffi").callback(_SIGNATURE, callback, error=0, onerror=on_error)
     library.SSL_CTX_set_verify(_private(context, "_context"), mode, made)
+    # What only a handshake would miss: found now, when a daemon starts.
+    _private(X509, "_from_raw_x509_ptr")
+    _private(SSL.Connection(SSL.Context(SSL.TLS_METHOD), None), "_ssl")
     return VerifyHook(made, problems)
 
 

@@ -10,7 +10,9 @@ an eUICC). Knows no TLS, and nothing of certificates of networks (`x509_network`
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import Enum
+from functools import lru_cache
 from types import MappingProxyType
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -78,14 +80,17 @@ _ROLE_OF_POLICY = {oid: role for role in Role for oid in role.value}
 GSMA_POLICIES = "2.23.146.1."
 """Every GSMA remote SIM provisioning OID begins so."""
 
-_VERDICTS = Verdicts(
+VERDICTS = Verdicts(
     unknown_anchor=Cause.UNKNOWN_CI,
     expired=Cause.CERTIFICATE_EXPIRED,
     not_yet_valid=Cause.CERTIFICATE_NOT_YET_VALID,
     invalid=Cause.CERTIFICATE_INVALID,
 )
+"""How refusals are called where the certificate is a device's, a card's or an SM-DP+'s."""
 
-_ISSUED_BY_EUM = frozenset({Role.EUICC, Role.DEVICE})
+ISSUED_BY_EUM = frozenset({Role.EUICC, Role.DEVICE})
+"""Roles whose certificates name an EID."""
+
 _CURVES = frozenset({"secp256r1", "brainpoolP256r1"})  # SGP.22 2.6.5
 
 
@@ -103,12 +108,21 @@ def policies(certificate: x509.Certificate) -> tuple[str, ...]:
 
 def eid_of(certificate: x509.Certificate) -> Eid:
     """The EID, which is the subject's serialNumber and stands nowhere else (SGP.22 4.5.2.1.0.2)."""
+    return _device(certificate)[0]
+
+
+@lru_cache(maxsize=64)
+def _device(certificate: x509.Certificate) -> tuple[Eid, tuple[str, ...]]:
+    """The EID and the O of a subject. An attach asks several times, and the library parses a name anew each time."""
     with reading(Cause.CERTIFICATE_INVALID):
-        found = certificate.subject.get_attributes_for_oid(NameOID.SERIAL_NUMBER)
-    if len(found) != 1:
+        found: dict[x509.ObjectIdentifier, list[str]] = {}
+        for item in certificate.subject:
+            found.setdefault(item.oid, []).append(str(item.value))
+    serials = found.get(NameOID.SERIAL_NUMBER, ())
+    if len(serials) != 1:
         raise Refused(Cause.CERTIFICATE_INVALID, f"{describe(certificate)} must have one serialNumber")
     try:
-        return Eid.parse(str(found[0].value))
+        return Eid.parse(serials[0]), tuple(found.get(NameOID.ORGANIZATION_NAME, ()))
     except DecodeError as error:
         raise Refused(Cause.CERTIFICATE_INVALID, str(error)) from error
 
@@ -147,22 +161,51 @@ def check_chain(
     CERTIFICATE_NOT_YET_VALID, WRONG_CERTIFICATE_ROLE, CERTIFICATE_INVALID or EUM_NOT_AUTHORISED.
     """
     wanted = frozenset({role}) if isinstance(role, Role) else role
-    path = path_to_anchor(leaf, intermediates, anchors, at, _VERDICTS)
+    path = path_to_anchor(leaf, intermediates, anchors, at, VERDICTS)
     with reading(Cause.CERTIFICATE_INVALID):
         found = _only_role(leaf, wanted)
-        above = (Role.EUM, Role.CI) if found in _ISSUED_BY_EUM else (Role.CI,)
+        above = (Role.EUM, Role.CI) if found in ISSUED_BY_EUM else (Role.CI,)
         if len(path) != 1 + len(above):
             raise Refused(Cause.CERTIFICATE_INVALID, f"a path of {len(path)} certificates for a {found.name} one")
         for certificate, expected in zip(path[1:], above, strict=True):
             _only_role(certificate, frozenset({expected}))
-        for certificate in path:
             _check_key(certificate)
-        _check_leaf_usage(leaf, found)
-        if found in _ISSUED_BY_EUM:
-            if organization(leaf) != organization(path[1]):
-                raise Refused(Cause.EUM_NOT_AUTHORISED, "the O of the certificate is not the O of its EUM")
-            eum_permits(path[1], eid_of(leaf), eum_table)
+        check_leaf(leaf, wanted)
+        if found in ISSUED_BY_EUM:
+            check_issue(leaf, issue_of(path[1], eum_table))
     return path
+
+
+def check_leaf(leaf: x509.Certificate, wanted: frozenset[Role]) -> Role:
+    """Check what stands in a leaf itself: one role, a wanted one, and a key for it. Raises `Refused`."""
+    found = _only_role(leaf, wanted)
+    _check_key(leaf)
+    _check_leaf_usage(leaf, found)
+    return found
+
+
+class Issue(NamedTuple):
+    """What an EUM may issue: certificates with its own O, and the EIDs that every source permits."""
+
+    eum: x509.Certificate
+    organization: tuple[str, ...]
+    permitted: tuple[tuple[str, ...], ...]
+
+
+def issue_of(eum: x509.Certificate, table: Mapping[bytes, tuple[str, ...]]) -> Issue:
+    """Read what an EUM may issue; raises `Refused` where that cannot be read."""
+    with reading(Cause.CERTIFICATE_INVALID):
+        sources = (_constrained(eum), _extension_prefixes(eum), table.get(key_id(eum) or b""))
+        return Issue(eum, organization(eum), tuple(source for source in sources if source is not None))
+
+
+def check_issue(leaf: x509.Certificate, issue: Issue) -> Eid:
+    """Check that an EUM may have issued this leaf, and give its EID. Raises `Refused`."""
+    eid, owner = _device(leaf)
+    if owner != issue.organization:
+        raise Refused(Cause.EUM_NOT_AUTHORISED, "the O of the certificate is not the O of its EUM")
+    _permits(issue, eid)
+    return eid
 
 
 def _only_role(certificate: x509.Certificate, wanted: frozenset[Role]) -> Role:
@@ -199,14 +242,15 @@ def eum_permits(eum: x509.Certificate, eid: Eid, table: Mapping[bytes, tuple[str
     2.23.146.1.2.2.0, the operator's table (by the EUM's subjectKeyIdentifier). Each that is there must permit; where
     none is there, nothing vouches for the EID and it is refused.
     """
-    with reading(Cause.CERTIFICATE_INVALID):
-        sources = [_constrained(eum), _extension_prefixes(eum), table.get(key_id(eum) or b"")]
-    present = [source for source in sources if source is not None]
-    if not present:
-        raise Refused(Cause.EUM_NOT_AUTHORISED, f"nothing says which EIDs {describe(eum)} may issue")
-    for prefixes in present:
+    _permits(issue_of(eum, table), eid)
+
+
+def _permits(issue: Issue, eid: Eid) -> None:
+    if not issue.permitted:
+        raise Refused(Cause.EUM_NOT_AUTHORISED, f"nothing says which EIDs {describe(issue.eum)} may issue")
+    for prefixes in issue.permitted:
         if not any(prefix and eid.digits.startswith(prefix) for prefix in prefixes):
-            raise Refused(Cause.EUM_NOT_AUTHORISED, f"{describe(eum)} may not issue EID {eid}")
+            raise Refused(Cause.EUM_NOT_AUTHORISED, f"{describe(issue.eum)} may not issue EID {eid}")
 
 
 def _constrained(eum: x509.Certificate) -> tuple[str, ...] | None:

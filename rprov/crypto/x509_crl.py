@@ -1,20 +1,23 @@
 """Revocation: CRLs judged once, when they are read, and what they say as a set for every handshake after that.
 
 OpenSSL could be given the CRLs, but would verify their signatures anew in each handshake and could never take one out
-again. Owns which CRL is believed (RFC 5280 5 and 6.3) and how a path is checked against them. Knows no file and no TLS.
+again. Owns which CRL is believed (RFC 5280 5 and 6.3) and how a path is checked against them. OCSP responses add to the
+same set; which of them is believed is `ocsp.py`'s affair. Knows no file and no TLS.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import pairwise
 from types import MappingProxyType
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from rprov.causes import Cause
+from rprov.crypto.ocsp import CertificateStatus
 from rprov.crypto.x509 import subject_key_id
 from rprov.crypto.x509_path import describe, extension, reading
 from rprov.errors import Refused
@@ -27,12 +30,16 @@ _UNDERSTOOD = (x509.IssuingDistributionPoint, x509.AuthorityKeyIdentifier, x509.
 
 @dataclass(frozen=True, slots=True)
 class Revocations:
-    """What all CRLs together say. `current_until` has the issuers whose CRL speaks of everything they issued."""
+    """What all CRLs and OCSP responses together say. Each look-up takes the same time however many there are."""
 
     certificates: frozenset[CertificateId] = frozenset()
+    """Those that are revoked."""
     current_until: Mapping[bytes, datetime] = field(default_factory=lambda: MappingProxyType({}))
+    """Issuers whose CRL speaks of everything they issued, by key identifier, and its nextUpdate."""
+    good_until: Mapping[CertificateId, datetime] = field(default_factory=lambda: MappingProxyType({}))
+    """Certificates that an OCSP response calls good, and its nextUpdate."""
     required: bool = False
-    """Whether a certificate is refused whose issuer has no current CRL here (fail closed)."""
+    """Whether a certificate is refused for which nothing current speaks (fail closed)."""
 
     def check(self, path: Sequence[x509.Certificate], at: datetime) -> None:
         """Check every certificate of a path but the anchor (RFC 9190 5.4); raises `Refused`."""
@@ -42,9 +49,28 @@ class Revocations:
             key_id = subject_key_id(issuer)
             if (key_id, certificate.serial_number) in self.certificates:
                 raise Refused(Cause.CERTIFICATE_REVOKED, describe(certificate))
-            until = self.current_until.get(key_id)
-            if self.required and (until is None or at > until):
-                raise Refused(Cause.REVOCATION_UNKNOWN, f"no current CRL of the issuer of {describe(certificate)}")
+            if self.required and not self._vouched(key_id, certificate.serial_number, at):
+                raise Refused(Cause.REVOCATION_UNKNOWN, f"no current CRL or OCSP response for {describe(certificate)}")
+
+    def _vouched(self, key_id: bytes, serial: int, at: datetime) -> bool:
+        untils = self.current_until.get(key_id), self.good_until.get((key_id, serial))
+        return any(until is not None and at <= until for until in untils)
+
+    def with_responses(self, said: Iterable[tuple[bytes, CertificateStatus]]) -> "Revocations":
+        """Add what OCSP responses say: key identifier of the issuer, status. Of two about one the newer counts.
+
+        A certificate that a CRL names stays revoked whatever a response says.
+        """
+        newest: dict[CertificateId, CertificateStatus] = {}
+        for key_id, status in said:
+            older = newest.get((key_id, status.serial))
+            if older is None or older.said < status.said:
+                newest[key_id, status.serial] = status
+        return replace(
+            self,
+            certificates=self.certificates | {name for name, status in newest.items() if status.revoked},
+            good_until=MappingProxyType({name: one.until for name, one in newest.items() if not one.revoked}),
+        )
 
 
 NO_REVOCATIONS = Revocations()
@@ -55,6 +81,45 @@ def path_ids(path: Sequence[x509.Certificate]) -> frozenset[CertificateId]:
     return frozenset((subject_key_id(issuer), certificate.serial_number) for certificate, issuer in pairwise(path))
 
 
+class JudgedCrl(NamedTuple):
+    """A CRL that is believed."""
+
+    crl: x509.CertificateRevocationList
+    key_id: bytes
+    """Of its issuer."""
+    scope: object
+    """None where it speaks of everything its issuer issued."""
+    serials: frozenset[int]
+
+
+def judge_crl(crl: x509.CertificateRevocationList, issuers: Sequence[x509.Certificate], at: datetime) -> JudgedCrl:
+    """Verify a CRL against its issuer, which is one of these; raises `Refused`."""
+    with reading(Cause.CERTIFICATE_INVALID):
+        key_id = subject_key_id(_issuer(crl, issuers))
+        if crl.last_update_utc > at:
+            raise Refused(Cause.CERTIFICATE_NOT_YET_VALID, f"{_name(crl)} is of {crl.last_update_utc:%Y-%m-%d}")
+        return JudgedCrl(crl, key_id, _scope(crl), _serials(crl))
+
+
+def revocations(judged: Iterable[JudgedCrl], *, required: bool = False) -> Revocations:
+    """Put together what the newest CRL of each issuer says.
+
+    A CRL whose nextUpdate is over still revokes what it names, but vouches for nothing any more.
+    """
+    newest: dict[tuple[bytes, object], JudgedCrl] = {}
+    for one in judged:
+        older = newest.get((one.key_id, one.scope))
+        if older is None or older.crl.last_update_utc < one.crl.last_update_utc:
+            newest[one.key_id, one.scope] = one
+    revoked = frozenset((one.key_id, serial) for one in newest.values() for serial in one.serials)
+    until = {
+        one.key_id: one.crl.next_update_utc
+        for one in newest.values()
+        if one.scope is None and one.crl.next_update_utc is not None
+    }
+    return Revocations(revoked, MappingProxyType(until), required=required)
+
+
 def read_revocations(
     crls: Sequence[x509.CertificateRevocationList],
     issuers: Sequence[x509.Certificate],
@@ -62,28 +127,8 @@ def read_revocations(
     *,
     required: bool = False,
 ) -> Revocations:
-    """Verify every CRL against its issuer, and keep the newest of each; raises `Refused`.
-
-    A CRL whose nextUpdate is over still revokes what it names, but vouches for nothing any more.
-    """
-    newest: dict[tuple[bytes, object], x509.CertificateRevocationList] = {}
-    with reading(Cause.CERTIFICATE_INVALID):
-        for crl in crls:
-            key_id = subject_key_id(_issuer(crl, issuers))
-            scope = _scope(crl)
-            _check_entries(crl)
-            if crl.last_update_utc > at:
-                raise Refused(Cause.CERTIFICATE_NOT_YET_VALID, f"{_name(crl)} is of {crl.last_update_utc:%Y-%m-%d}")
-            older = newest.get((key_id, scope))
-            if older is None or older.last_update_utc < crl.last_update_utc:
-                newest[key_id, scope] = crl
-        revoked = frozenset((key_id, entry.serial_number) for (key_id, _), crl in newest.items() for entry in crl)
-        until = {
-            key_id: crl.next_update_utc
-            for (key_id, scope), crl in newest.items()
-            if scope is None and crl.next_update_utc is not None
-        }
-    return Revocations(revoked, MappingProxyType(until), required)
+    """Judge every CRL, and put them together; raises `Refused`."""
+    return revocations([judge_crl(crl, issuers, at) for crl in crls], required=required)
 
 
 def _name(crl: x509.CertificateRevocationList) -> str:
@@ -133,7 +178,11 @@ def _scope(crl: x509.CertificateRevocationList) -> object:
     return None
 
 
-def _check_entries(crl: x509.CertificateRevocationList) -> None:
+def _serials(crl: x509.CertificateRevocationList) -> frozenset[int]:
+    """Read what it revokes: once, for a CRL may have a million entries."""
+    found = []
     for entry in crl:
         if any(item.critical for item in entry.extensions):  # RFC 5280 5.3
             raise Refused(Cause.CERTIFICATE_INVALID, f"{_name(crl)}: an entry with a critical extension")
+        found.append(entry.serial_number)
+    return frozenset(found)

@@ -7,7 +7,7 @@ certificate must name (`x509_network`); those say, through `Verdicts`, which cau
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TypeVar
 
 from cryptography import x509
@@ -45,7 +45,7 @@ _UNDERSTOOD = frozenset(
 )
 """What may be critical; RFC 5280 4.2: a critical extension that is not understood ends the validation."""
 
-_UNREADABLE = (
+UNREADABLE = (
     ValueError,
     TypeError,
     OverflowError,
@@ -58,6 +58,16 @@ _UNREADABLE = (
 """What the parser of `cryptography` raises, late, for a certificate that is none."""
 
 Extension = TypeVar("Extension", bound=x509.ExtensionType)
+
+
+class Verified(tuple[x509.Certificate, ...]):
+    """The issuers of a leaf, the nearest first, where each has been verified to have signed the one before it.
+
+    OpenSSL has done so when it hands a chain to a judge without complaint, and verifying the leaf again would be a
+    tenth of a handshake. Nothing else makes one of these, but who remembers that this was so (`auth/resumable.py`).
+    """
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +84,34 @@ def parse_certificate(der: bytes) -> x509.Certificate:
     """Read one DER certificate; raises `DecodeError` whatever the octets."""
     if len(der) > LARGEST_CERTIFICATE:
         raise DecodeError(f"a certificate of more than {LARGEST_CERTIFICATE} octets")
+    if not _serial_is_positive(der):
+        # RFC 5280 4.1.2.2. Looked at before `cryptography` does, which would write a warning to stderr for each.
+        raise DecodeError("a certificate whose serial number is not positive")
     try:
         return x509.load_der_x509_certificate(der)
-    except _UNREADABLE:
+    except UNREADABLE:
         raise DecodeError("octets that are no X.509 certificate") from None
+
+
+def _serial_is_positive(der: bytes) -> bool:
+    """Look at the first INTEGER of the tbsCertificate; what is no certificate at all is left to the parser."""
+    at = 0
+    for _ in range(2):
+        if der[at : at + 1] != b"\x30":
+            return True
+        at = _content_at(der, at)
+    if der[at : at + 1] == b"\xa0":  # the version
+        at = _content_at(der, at) + 3
+    if der[at : at + 1] != b"\x02" or at + 1 >= len(der):
+        return True
+    serial = der[_content_at(der, at) :][: der[at + 1]]
+    return int.from_bytes(serial, signed=True) > 0
+
+
+def _content_at(der: bytes, at: int) -> int:
+    """Where the content of an element begins, by the form of its length."""
+    form = der[at + 1] if at + 1 < len(der) else 0
+    return at + 2 + (form & 0x7F if form & 0x80 else 0)
 
 
 class reading:  # noqa: N801 - it reads as the statement that it is
@@ -92,15 +126,16 @@ class reading:  # noqa: N801 - it reads as the statement that it is
         """Begin to read."""
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: object) -> None:
-        if isinstance(error, _UNREADABLE):
+        if isinstance(error, UNREADABLE):
             raise Refused(self._cause, f"a certificate that cannot be read ({type(error).__name__})") from None
 
 
 def extension(certificate: x509.Certificate, kind: type[Extension]) -> Extension | None:
     """Give an extension's value, or None where the certificate has none."""
     for item in certificate.extensions:
-        if isinstance(item.value, kind):
-            return item.value
+        value = item.value
+        if type(value) is kind:  # these classes have no subclasses, and `isinstance` asks each of their bases
+            return value
     return None
 
 
@@ -115,7 +150,7 @@ def describe(certificate: x509.Certificate) -> str:
     try:
         subject = certificate.subject.rfc4514_string({NameOID.SERIAL_NUMBER: "serialNumber"})
         return f"{subject} (serial {certificate.serial_number:x})"
-    except _UNREADABLE:
+    except UNREADABLE:
         return "a certificate whose names cannot be read"
 
 
@@ -142,8 +177,8 @@ def path_to_anchor(
     with reading(verdicts.invalid):
         path = _walk(leaf, intermediates, anchors, at, verdicts)
         for depth, certificate in enumerate(path):
-            _check_dates(certificate, at, verdicts)
-            _check_form(certificate, verdicts)
+            check_dates(certificate, at, verdicts)
+            check_form(certificate, verdicts)
             if depth:
                 _check_ca(certificate, depth, certificate is path[-1], verdicts)
     return path
@@ -158,7 +193,7 @@ def _walk(
 ) -> tuple[x509.Certificate, ...]:
     path = [leaf]
     while len(path) < LONGEST_PATH:
-        verify = _verify if path[-1] is leaf else _verify_once
+        verify = partial(prove_leaf, intermediates) if path[-1] is leaf else _verify_once
         if anchor := _issuer(path[-1], anchors, at, verify, verdicts):
             return (*path, anchor)
         issuer = _issuer(path[-1], intermediates, at, verify, verdicts)
@@ -194,40 +229,59 @@ def _issuer(
     return None
 
 
-def _verify(child: x509.Certificate, issuer: x509.Certificate) -> None:
-    """Verify one signature; raises `InvalidSignature`, for hashes and keys that are too weak too."""
-    key = issuer.public_key()
-    algorithm = child.signature_hash_algorithm
-    if isinstance(key, ed25519.Ed25519PublicKey):
-        if algorithm is not None:
-            raise InvalidSignature
-        key.verify(child.signature, child.tbs_certificate_bytes)
-        return
-    if not isinstance(algorithm, hashes.SHA256 | hashes.SHA384 | hashes.SHA512):
+def prove_leaf(issuers: Sequence[x509.Certificate], leaf: x509.Certificate, issuer: x509.Certificate) -> None:
+    """Verify the signature of a leaf, unless it has been; raises `InvalidSignature`. What is too weak stays too weak.
+
+    `issuers` says so by its type, and then only of its first.
+    """
+    if not (isinstance(issuers, Verified) and issuers and (issuers[0] is issuer or issuers[0] == issuer)):
+        verify_issued(leaf, issuer)
+    elif not _is_strong(leaf, issuer.public_key()):
         raise InvalidSignature
-    if isinstance(key, ec.EllipticCurvePublicKey):
-        key.verify(child.signature, child.tbs_certificate_bytes, ec.ECDSA(algorithm))
-    elif isinstance(key, rsa.RSAPublicKey) and key.key_size >= 2048:
+
+
+def verify_issued(child: x509.Certificate, issuer: x509.Certificate) -> None:
+    """Verify one signature, and nothing else; raises `InvalidSignature`, for hashes and keys that are too weak too."""
+    key = issuer.public_key()
+    signature, signed, algorithm = child.signature, child.tbs_certificate_bytes, child.signature_hash_algorithm
+    if not _is_strong(child, key):
+        raise InvalidSignature
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        key.verify(signature, signed)
+    elif isinstance(key, ec.EllipticCurvePublicKey) and algorithm is not None:
+        key.verify(signature, signed, ec.ECDSA(algorithm))
+    elif isinstance(key, rsa.RSAPublicKey) and algorithm is not None:
         how = child.signature_algorithm_parameters
         if not isinstance(how, padding.PKCS1v15 | padding.PSS):
             raise InvalidSignature
-        key.verify(child.signature, child.tbs_certificate_bytes, how, algorithm)
+        key.verify(signature, signed, how, algorithm)
     else:
         raise InvalidSignature
 
 
-_verify_once = lru_cache(maxsize=256)(_verify)
+def _is_strong(child: x509.Certificate, key: object) -> bool:
+    """Whether a signature by this key, were it right, would prove anything."""
+    algorithm = child.signature_hash_algorithm
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        return algorithm is None
+    known = isinstance(key, ec.EllipticCurvePublicKey) or (isinstance(key, rsa.RSAPublicKey) and key.key_size >= 2048)
+    return known and isinstance(algorithm, hashes.SHA256 | hashes.SHA384 | hashes.SHA512)
+
+
+_verify_once = lru_cache(maxsize=256)(verify_issued)
 """Good signatures over CA certificates are remembered (failures are not): one ECDSA verification less an attach."""
 
 
-def _check_dates(certificate: x509.Certificate, at: datetime, verdicts: Verdicts) -> None:
+def check_dates(certificate: x509.Certificate, at: datetime, verdicts: Verdicts) -> None:
+    """Check that a certificate is valid now; raises `Refused`."""
     if at < certificate.not_valid_before_utc:
         raise Refused(verdicts.not_yet_valid, describe(certificate))
     if at > certificate.not_valid_after_utc:
         raise Refused(verdicts.expired, describe(certificate))
 
 
-def _check_form(certificate: x509.Certificate, verdicts: Verdicts) -> None:
+def check_form(certificate: x509.Certificate, verdicts: Verdicts) -> None:
+    """Check what no certificate of a path may have; raises `Refused`."""
     if certificate.serial_number <= 0:  # RFC 5280 4.1.2.2
         raise Refused(verdicts.invalid, f"{describe(certificate)} has no positive serial number")
     for item in certificate.extensions:

@@ -16,13 +16,16 @@ from doubles.pki import EID, NOW, PLMN, Held, Pki, shared_pki
 from hypothesis import given
 from hypothesis import strategies as st
 from OpenSSL import SSL
+from OpenSSL.crypto import X509
 
 from rprov.causes import Cause
 from rprov.crypto import tls_openssl
-from rprov.crypto.tls import LARGEST_DATA, Side, TlsContext, TlsCredentials, TlsEngine, TlsFailed
+from rprov.crypto.tls import LARGEST_DATA, TlsEngine, TlsFailed
+from rprov.crypto.tls_context import Side, TlsContext, TlsCredentials
 from rprov.crypto.x509 import Role, check_chain, eid_of
 from rprov.crypto.x509_network import check_network
 from rprov.errors import EnvironmentLacks, Misuse, Refused
+from rprov.model.tls import TlsChoices, TlsResumption
 
 EXPORTS = json.loads((Path(__file__).parents[1] / "vectors" / "eap_tls_export.json").read_text())
 LABEL = b"EXPORTER_EAP_TLS_Key_Material"
@@ -53,8 +56,8 @@ class Pair:
 
         server = TlsContext(Side.SERVER, credentials(network), [pki.ci.certificate])
         client = TlsContext(Side.CLIENT, credentials(device), [pki.network_ca.certificate])
-        self.server: TlsEngine = server.engine(judges.get("judge_device", judge_device))
-        self.client: TlsEngine = client.engine(judges.get("judge_network", judge_network))
+        self.server: TlsEngine = TlsEngine(server, judges.get("judge_device", judge_device))
+        self.client: TlsEngine = TlsEngine(client, judges.get("judge_network", judge_network))
 
     def hello(self) -> bytes:
         return self.client.start()
@@ -315,6 +318,79 @@ def test_a_pyopenssl_that_changed_is_named(pki, monkeypatch):
         TlsContext(Side.SERVER, credentials(pki.network), [pki.ci.certificate])
 
 
+class Without:
+    """pyOpenSSL's view of OpenSSL with one function less."""
+
+    def __init__(self, library, name) -> None:
+        self.library, self.name = library, name
+
+    def __getattr__(self, name):
+        if name == self.name:
+            raise AttributeError(name)
+        return getattr(self.library, name)
+
+
+@pytest.mark.parametrize("name", tls_openssl._NEEDED)
+def test_each_function_is_missed_at_the_start_and_not_in_a_handshake(pki, monkeypatch, name):
+    monkeypatch.setattr(SSL, "_lib", Without(SSL._lib, name))
+    with pytest.raises(EnvironmentLacks, match=f"no {name}; rprov needs pyOpenSSL"):
+        TlsContext(Side.SERVER, credentials(pki.network), [pki.ci.certificate])
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [(SSL, "_ffi"), (SSL, "_lib"), (SSL.Connection, "_reverse_mapping"), (X509, "_from_raw_x509_ptr")],
+)
+def test_each_private_name_is_missed_at_the_start(pki, monkeypatch, owner, name):
+    real = tls_openssl._private
+
+    def private(holder, asked):
+        return real(object() if (holder, asked) == (owner, name) else holder, asked)
+
+    monkeypatch.setattr(tls_openssl, "_private", private)
+    with pytest.raises(EnvironmentLacks, match=f"no {name}; rprov needs pyOpenSSL"):
+        TlsContext(Side.SERVER, credentials(pki.network), [pki.ci.certificate])
+
+
+def test_an_ocsp_judge_that_breaks_refuses(pki):
+    """CVE-2026-27459 and its neighbour: what is raised in a callback must not pass for a yes."""
+
+    def broken(staple):
+        raise ZeroDivisionError("a bug of ours")
+
+    pair = Pair(pki)
+    client = TlsContext(Side.CLIENT, credentials(pki.device), [pki.network_ca.certificate])
+    pair.client = TlsEngine(client, lambda leaf, intermediates: None, judge_status=broken)
+    flight = pair.server.feed(pair.hello()).flight
+    with pytest.raises(ZeroDivisionError):
+        pair.client.feed(flight)
+    assert not pair.client.done
+
+
+def test_a_second_judge_that_breaks_refuses(pki):
+    """The judge of a resumption is no callback of OpenSSL; what it raises comes through, and nothing is done."""
+    choices = TlsChoices(resumption=TlsResumption(enabled=True))
+    server = TlsContext(Side.SERVER, credentials(pki.network), [pki.ci.certificate], choices)
+    client = TlsContext(Side.CLIENT, credentials(pki.device), [pki.network_ca.certificate], choices)
+
+    def broken(leaf):
+        raise ZeroDivisionError("a bug of ours")
+
+    pair = Pair(pki)
+    pair.server, pair.client = (TlsEngine(side, lambda leaf, intermediates: None) for side in (server, client))
+    assert pair.client.feed(pair.shake() + pair.server.send(b"\x00")).data == b"\x00"
+    session = pair.client.session()
+    again = TlsEngine(server, lambda leaf, intermediates: None, again=broken)
+    hello = TlsEngine(client, lambda leaf, intermediates: None, session=session).start()
+    with pytest.raises(ZeroDivisionError):
+        again.feed(hello)
+    assert not again.done
+    # Without a judge of resumptions, none takes place.
+    strict = TlsEngine(server, lambda leaf, intermediates: None)
+    assert len(strict.feed(hello).flight) > 700
+    assert not strict.resumed
+
+
 def test_groups_nobody_knows_are_named(pki):
     with pytest.raises(EnvironmentLacks, match="P-9999"):
         tls_openssl.set_groups(SSL.Context(SSL.TLS_SERVER_METHOD), b"P-9999")
@@ -400,7 +476,7 @@ def test_openssls_exporter_is_the_one_of_the_vectors(pki):
     server = TlsContext(Side.SERVER, credentials(pki.network), [pki.ci.certificate])
     server._context.set_keylog_callback(lambda connection, line: lines.append(line))
     pair = Pair(pki)
-    pair.server = server.engine(lambda leaf, intermediates: None)
+    pair.server = TlsEngine(server, lambda leaf, intermediates: None)
     pair.shake()
     secret = next(bytes.fromhex(line.split()[2].decode()) for line in lines if line.startswith(b"EXPORTER_SECRET"))
     name = {32: "sha256", 48: "sha384"}[len(secret)]

@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
+from doubles.odd_serials import MINUS_ONE, ZERO, held_with_serial, with_serial
 from doubles.pki import (
     EID,
     EID_PREFIX,
@@ -269,6 +270,41 @@ def test_a_device_of_another_organisation_than_its_eum_is_refused(pki):
     borrowed = pki.make_device(eum=other)
     resigned = _resigned(borrowed, pki.eum)._replace(issuers=pki.eum.issuers)
     refused(Cause.EUM_NOT_AUTHORISED, resigned, pki)
+
+
+def test_several_cis_are_trusted_each_for_its_own(pki):
+    """In whatever order, and also where both call themselves the same."""
+    twin = Pki(seed="twin of the CI")
+    assert twin.ci.certificate.subject == pki.ci.certificate.subject
+    cis = [pki.other_ci.certificate, twin.ci.certificate, pki.ci.certificate]
+    for held, ci in ((pki.device, pki.ci), (pki.device_of_other_ci, pki.other_ci), (twin.device, twin.ci)):
+        for anchors in (cis, cis[::-1]):
+            assert check_chain(held.certificate, held.issuers, anchors, DEVICES, NOW)[-1] == ci.certificate
+    with pytest.raises(Refused) as caught:
+        check_chain(twin.device.certificate, pki.device.issuers, cis, DEVICES, NOW)  # the EUM of the wrong one
+    assert caught.value.cause is Cause.UNKNOWN_CI
+
+
+def test_a_ci_that_bounds_the_path_to_nothing_has_no_eums(pki):
+    for length, good in ((1, True), (0, False)):
+        ci = pki.make_ci(path_length=length)
+        device = pki.make_device(eum=pki.make_eum(ci))
+        if good:
+            check_chain(device.certificate, device.issuers, [ci.certificate], DEVICES, NOW)
+        else:
+            with pytest.raises(Refused, match="too long"):
+                check_chain(device.certificate, device.issuers, [ci.certificate], DEVICES, NOW)
+
+
+@pytest.mark.parametrize("serial", [ZERO, MINUS_ONE])
+def test_a_serial_number_that_is_not_positive_is_refused_without_a_warning(pki, serial, recwarn):
+    """`cryptography` would write a warning to stderr, for every stranger that has one."""
+    with pytest.raises(DecodeError, match="serial number is not positive"):
+        parse_certificate(with_serial(pki.device, pki.eum, serial))
+    assert not recwarn.list
+    odd = held_with_serial(pki, serial)
+    refused(Cause.CERTIFICATE_INVALID, odd, pki)
+    parse_certificate(with_serial(pki.device, pki.eum, b"\x02\x01\x7f"))
 
 
 # --- which EIDs an EUM may issue ----------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """CRLs: which are believed, what they say of a path, and what fails closed."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from doubles.pki import NOW, Held, Pki, shared_pki
 
 from rprov.causes import Cause
-from rprov.crypto import issue
+from rprov.crypto import issue, x509_crl
 from rprov.crypto.x509 import subject_key_id
 from rprov.crypto.x509_crl import NO_REVOCATIONS, Revocations, path_ids, read_revocations
 from rprov.errors import Refused
@@ -170,3 +171,31 @@ def test_a_crl_of_ca_certificates_alone_revokes_but_vouches_for_nothing():
     assert not found.current_until
     whole = x509.IssuingDistributionPoint([x509.DNSName("crl.example.com")], None, False, False, None, False, False)
     assert read_revocations([altered(PKI.ci, whole)], ISSUERS, NOW).current_until
+
+
+class Counted(frozenset[tuple[bytes, int]]):
+    """A set that counts its look-ups, and is never walked through."""
+
+    asked = 0
+
+    def __contains__(self, item: object) -> bool:
+        Counted.asked += 1
+        return super().__contains__(item)
+
+    def __iter__(self):
+        raise AssertionError("a handshake walked through everything that is revoked")
+
+
+def test_a_million_revoked_certificates_cost_a_handshake_two_look_ups_and_no_signature(monkeypatch):
+    verified = []
+    monkeypatch.setattr(x509_crl, "_signed_by", lambda *given: verified.append(given))
+    key_id = subject_key_id(PKI.eum.certificate)
+    many = Counted((key_id, number) for number in range(1_000_000))
+    revoked = Revocations(many, {key_id: NOW, subject_key_id(PKI.ci.certificate): NOW}, required=True)
+    Counted.asked = 0
+    revoked.check(PATH, NOW)
+    assert Counted.asked == 2
+    assert not verified
+    certificates = Counted((key_id, number) for number in (1, PKI.device.certificate.serial_number))
+    with pytest.raises(Refused):
+        replace(revoked, certificates=certificates).check(PATH, NOW)
