@@ -14,13 +14,17 @@ any other one is anonymous. EMSK never leaves: what is built on the MSK is known
 Driven by packets only. What is not proved to come from a client is refused with an exception and gets no answer.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, assert_never
 
-from rprov.auth.eap.server import EapServer, EapServerOutcome, GivenUp, PeerKnown, SendRequest, Succeeded
+from cryptography import x509
+
+from rprov.auth.eap.server import EapServer, EapServerOutcome, GivenUp, Ignored, PeerKnown, SendRequest, Succeeded
 from rprov.auth.eap_tls import EapTlsServerEngines
+from rprov.auth.rates import Attempts
 from rprov.causes import Cause
 from rprov.crypto.hierarchy import Msk
 from rprov.crypto.x509 import eid_of
@@ -34,6 +38,8 @@ from rprov.wire.radius_attributes import framed_mtu, join_eap, mppe_keys, split_
 STATE_OCTETS = 16
 LARGEST_HOPS = 1000
 """Octets of Proxy-State that a request may bring: they go back, and the answer has to fit into one packet."""
+INVALID_EAP_PACKET = 202
+"""Error-Cause of a challenge that repeats the last one (RFC 3579 2.6.3): the EAP packet was ignored."""
 _LONGEST_IDENTITY = 253
 _EID_DIGITS = 32
 _OTHER_WAYS = (Kind.USER_PASSWORD, Kind.CHAP_PASSWORD, Kind.ARAP_PASSWORD)
@@ -71,6 +77,8 @@ class Ended:
     cause: Cause
     """NORMAL after an Access-Accept."""
     detail: str = ""
+    certificate: x509.Certificate | None = None
+    """What has proved the EID."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +98,8 @@ class _Exchange:
     identity: str
     begun: float
     eid: Eid | None = None
+    certificate: x509.Certificate | None = None
+    resumed: bool = False
 
 
 class _Kept(NamedTuple):
@@ -103,12 +113,19 @@ class _Kept(NamedTuple):
 class AaaServer:
     """All authentications of one server."""
 
-    def __init__(self, engines: Callable[[], EapTlsServerEngines], bounds: AaaBounds | None = None) -> None:
-        """Take `engines` as a call, so that certificates can be exchanged while this runs."""
+    def __init__(
+        self,
+        engines: Callable[[], EapTlsServerEngines],
+        bounds: AaaBounds | None = None,
+        attempts: Attempts | None = None,
+    ) -> None:
+        """Take `engines` as a call, so that certificates can be exchanged while this runs; no `attempts`: no rates."""
         self._engines = engines
         self._bounds = bounds or AaaBounds()
-        self._exchanges: dict[bytes, _Exchange] = {}  # the oldest first, as in _answers
-        self._answers: dict[tuple[str, Hashable, int], _Kept] = {}
+        self._attempts = attempts
+        # The oldest first. A plain dict finds it ever more slowly, past the places of those that are gone.
+        self._exchanges: OrderedDict[bytes, _Exchange] = OrderedDict()
+        self._answers: OrderedDict[tuple[str, Hashable, int], _Kept] = OrderedDict()
 
     @property
     def under_way(self) -> int:
@@ -163,7 +180,7 @@ class AaaServer:
         self, client: AaaClient, request: Packet, now: float, wall: datetime, entropy: Entropy
     ) -> Reply:
         packet, state = join_eap(request), request.single(Kind.STATE)
-        if packet is None or any(request.values(kind) for kind in _OTHER_WAYS):
+        if packet is None or any(attribute.type in _OTHER_WAYS for attribute in request.attributes):
             # RFC 3579 3.3: a request authenticates in one way, and here that is EAP.
             return _rejected(client, request, b"", Ended(client.name, "", None, Cause.EAP_FAILED, "no EAP, or more"))
         if state is None:
@@ -172,7 +189,7 @@ class AaaServer:
         if exchange is None or exchange.client != client.name:
             ended = Ended(client.name, "", None, Cause.AUTHENTICATION_TIMEOUT, "an unknown or outdated State")
             return _rejected(client, request, _failure(packet), ended)
-        return self._go_on(client, request, state, exchange.server.on_packet(packet), entropy)
+        return self._go_on(client, request, state, exchange.server.on_packet(packet), now, entropy)
 
     def _begin(
         self, client: AaaClient, request: Packet, packet: bytes, now: float, wall: datetime, entropy: Entropy
@@ -199,31 +216,45 @@ class AaaServer:
         self._exchanges[state] = _Exchange(server, client.name, identity, now)
         if len(self._exchanges) > self._bounds.exchanges:
             self._evict(next(iter(self._exchanges)))
-        return self._go_on(client, request, state, server.begin(), entropy)
+        return self._go_on(client, request, state, server.begin(picked_up=True), now, entropy)
 
     def _go_on(
-        self, client: AaaClient, request: Packet, state: bytes, outcome: EapServerOutcome, entropy: Entropy
+        self,
+        client: AaaClient,
+        request: Packet,
+        state: bytes,
+        outcome: EapServerOutcome,
+        now: float,
+        entropy: Entropy,
     ) -> Reply:
         exchange = self._exchanges[state]
         if isinstance(outcome, PeerKnown):
             # Whether there is an order for this EID is for the CP to say; here a good certificate is enough.
-            exchange.eid = eid_of(outcome.certificate)
-            outcome = exchange.server.authorise()
+            exchange.certificate, exchange.eid = outcome.certificate, eid_of(outcome.certificate)
+            exchange.resumed = outcome.resumed
+            welcome = self._attempts is None or self._attempts.admit(exchange.eid, now)
+            outcome = exchange.server.authorise() if welcome else exchange.server.refuse(Cause.CONGESTION)
+        notes: tuple[Attribute, ...] = ()
+        if isinstance(outcome, Ignored):
+            # RFC 3579 2.2, 2.6.3: no answer would be a lost packet to RADIUS. The NAS is told to ask its peer again.
+            notes = (Attribute(Kind.ERROR_CAUSE, INVALID_EAP_PACKET.to_bytes(4)),)
+            outcome = exchange.server.again()
         match outcome:
             case SendRequest(packet=packet):
-                attributes = (Attribute(Kind.STATE, state), *split_eap(packet))
+                attributes = (Attribute(Kind.STATE, state), *split_eap(packet), *notes)
                 return Reply(_sealed(client, request, Code.ACCESS_CHALLENGE, *attributes))
             case Succeeded(packet=packet, msk=msk) if exchange.eid is not None:
                 del self._exchanges[state]
-                ended = Ended(client.name, exchange.identity, exchange.eid, Cause.NORMAL)
+                how = "resumed" if exchange.resumed else ""
+                ended = Ended(client.name, exchange.identity, exchange.eid, Cause.NORMAL, how, exchange.certificate)
                 return Reply(_accepted(client, request, packet, msk, exchange.eid, entropy), ended)
             case GivenUp(packet=packet, cause=cause, detail=detail):
                 del self._exchanges[state]
-                ended = Ended(client.name, exchange.identity, exchange.eid, cause, detail)
+                ended = Ended(client.name, exchange.identity, exchange.eid, cause, detail, exchange.certificate)
                 return _rejected(client, request, packet, ended)
-            case PeerKnown() | Succeeded():
+            case Ignored() | PeerKnown() | Succeeded():
                 self._evict(state)
-                raise Misuse("success without a certificate")
+                raise Misuse("an exchange at its end, or without a certificate, that is still held")
             case _:
                 assert_never(outcome)
 

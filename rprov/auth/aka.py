@@ -15,6 +15,7 @@ from rprov.auth.scheme import (
     Answer,
     Authenticated,
     Challenge,
+    Disclose,
     Failed,
     NetworkOutcome,
     PeerOutcome,
@@ -116,7 +117,7 @@ class FiveGAkaNetworkScheme:
     separation bit is not set.
     """
 
-    __slots__ = ("_awaits", "_functions", "_network", "_supi", "_vector")
+    __slots__ = ("_awaits", "_disclose", "_functions", "_network", "_supi", "_vector")
 
     def __init__(
         self,
@@ -129,8 +130,10 @@ class FiveGAkaNetworkScheme:
         k: Secret | None = None,
         opc: Secret | None = None,
         functions: AkaFunctions | None = None,
+        disclose: Disclose | None = None,
     ) -> None:
         check_separation_bit(amf)
+        self._disclose = disclose
         self._supi = supi
         self._network = network
         self._functions = _functions(k, opc, functions)
@@ -159,6 +162,8 @@ class FiveGAkaNetworkScheme:
             return Failed(Cause.RES_MISMATCH, None, "HRES* differs from HXRES*")
         if not hmac.compare_digest(answer, vector.xres_star):
             return Failed(Cause.RES_MISMATCH, None, "RES* differs from XRES*")
+        if self._disclose is not None:
+            self._disclose(vector.k_ausf)
         return Authenticated(k_seaf(vector.k_ausf, self._network), self._supi, None)
 
     def on_failure(self, message: AuthenticationFailure) -> NetworkOutcome:

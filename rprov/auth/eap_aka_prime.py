@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from rprov.auth.aka import REFUSALS, check_separation_bit
 from rprov.auth.eap.server import MAX_ROUNDS
 from rprov.auth.eap_aka_packet import check_mac, checkcode, request
-from rprov.auth.scheme import Authenticated, Challenge, Failed, NetworkOutcome, Resynchronise
+from rprov.auth.scheme import Authenticated, Challenge, Disclose, Failed, NetworkOutcome, Resynchronise
 from rprov.auth.usim import UmtsVector, sqn_of_auts
 from rprov.causes import Cause
 from rprov.crypto.hierarchy import ck_prime_ik_prime, k_ausf_from_emsk, k_seaf
@@ -61,10 +61,31 @@ class EapAkaPrimeNetworkScheme:
     does not answer the outstanding request gets that request again, and after the end the last outcome.
     """
 
-    __slots__ = ("_ending", "_functions", "_identifier", "_last", "_network", "_rounds", "_supi", "_vector")
+    __slots__ = (
+        "_disclose",
+        "_ending",
+        "_functions",
+        "_identifier",
+        "_last",
+        "_network",
+        "_rounds",
+        "_supi",
+        "_vector",
+    )
 
-    def __init__(self, *, supi: Supi, functions: AkaFunctions, amf: bytes, sqn: int, network: str, rand: bytes) -> None:
+    def __init__(
+        self,
+        *,
+        supi: Supi,
+        functions: AkaFunctions,
+        amf: bytes,
+        sqn: int,
+        network: str,
+        rand: bytes,
+        disclose: Disclose | None = None,
+    ) -> None:
         check_separation_bit(amf)
+        self._disclose = disclose
         self._supi = supi
         self._functions = functions
         self._network = network
@@ -176,7 +197,10 @@ class EapAkaPrimeNetworkScheme:
         if not hmac.compare_digest(data.res, vector.xres):
             return self._notify(Cause.RES_MISMATCH, "RES differs from XRES")
         # TS 33.501 6.1.3.1 step 10: K_AUSF is the first half of EMSK
-        key = k_seaf(k_ausf_from_emsk(vector.keys.emsk), self._network)
+        k_ausf = k_ausf_from_emsk(vector.keys.emsk)
+        if self._disclose is not None:
+            self._disclose(k_ausf)
+        key = k_seaf(k_ausf, self._network)
         self._last = Authenticated(key, self._supi, Eap(encode(Success(self._identifier))))
         return self._last
 

@@ -18,7 +18,7 @@ from rprov.crypto.hierarchy import KAusf, ck_prime_ik_prime, k_ausf_from_emsk
 from rprov.crypto.prf_prime import EapAkaKeys
 from rprov.errors import DecodeError, MacMismatch, Refused
 from rprov.model.identifiers import Supi
-from rprov.wire.eap import EapType, Request, Response, Success, decode, encode
+from rprov.wire.eap import EapType, Request, Response, Success, decode, encode, nak
 from rprov.wire.eap_aka import (
     EARLY_BIT,
     SUCCESS_BIT,
@@ -114,9 +114,9 @@ class EapAkaPrimePeerScheme:
                 return self._answer(packet, Response(identifier, EapType.IDENTITY, (self._suci or "").encode()))
             case Request(identifier=identifier, type=EapType.NOTIFICATION):
                 return self._answer(packet, Response(identifier, EapType.NOTIFICATION, b""))
-            case Request(identifier=identifier):
+            case Request():
                 # EAP-AKA too, so that there is nothing to bid down to and AT_BIDDING needs no reading (RFC 9048 4)
-                return self._answer(packet, Response(identifier, EapType.NAK, bytes((EapType.AKA_PRIME,))))
+                return self._answer(packet, nak(packet, EapType.AKA_PRIME))
             case _:
                 return self._refuse(Cause.EAP_FAILED, "an EAP packet out of place")
 

@@ -7,18 +7,26 @@
                       -- authorise() ------>
                       <- Challenge, ... Authenticated(K_SEAF, identity)
 
+    and where an AAA server has the say:
+                      <- Pending ------------   ask it
+                      -- on_aaa(answer) ---->
+                      <- Challenge, ... PeerProved
+
 The CP-AU keeps MSK, EMSK and K_AUSF; what crosses the seam is K_SEAF and the identity, nothing more, so that an AUSF
 elsewhere fits. A scheme is driven by one exchange only and is dropped after its last outcome.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from rprov.auth.radius_exchange import AccessAnswer, AccessRequest
 from rprov.causes import Cause
 from rprov.crypto.hierarchy import KAusf, KSeaf
 from rprov.crypto.x509_crl import CertificateId
 from rprov.model.identifiers import Eid, Supi
 from rprov.wire.messages import (
+    ABBA,
     AkaChallenge,
     AuthenticationFailure,
     AuthenticationRequest,
@@ -26,12 +34,17 @@ from rprov.wire.messages import (
     Eap,
 )
 
+Disclose = Callable[[KAusf], None]
+"""Told of K_AUSF by a scheme, where the operator has named a key log for what no TLS library logs."""
+
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
     """Another round: goes to the UE in an AuthenticationRequest."""
 
     challenge: Eap | AkaChallenge
+    abba: bytes = ABBA
+    """What it is sent with: where the keys come from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +56,8 @@ class PeerProved:
     """What an audit needs: subject and serial number of the certificate, as text."""
     path: frozenset[CertificateId] = frozenset()
     """Every certificate that vouches for it, and could be revoked later."""
+    resumed: bool = False
+    """Whether it was proved by a ticket of an earlier authentication; the certificate was judged anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +74,20 @@ class Authenticated:
     k_seaf: KSeaf
     identity: Eid | Supi
     eap_success: Eap | None
+    abba: bytes = ABBA
+    """What every challenge was sent with; it goes into K_AMF."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnedAway:
+    """Both sides hold keys, and the answer is no: it is told under these keys, for nothing else is believed any more.
+
+    Only where somebody else has told the UE of its success before the procedure could decide.
+    """
+
+    authenticated: Authenticated
+    cause: Cause
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +97,34 @@ class Failed:
     cause: Cause
     eap_failure: Eap | None
     detail: str = ""
+    farewell: AccessRequest | None = None
+    """The UE's last words to an AAA server, which answers nothing that matters any more."""
 
 
-NetworkOutcome = Challenge | PeerProved | Resynchronise | Authenticated | Failed
+@dataclass(frozen=True, slots=True)
+class Discarded:
+    """Both sides: what came was not for now. Nothing has changed, nothing is to be said, and timers go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Somebody else must be asked first: an AAA server. Its answer goes to `listener`."""
+
+    request: AccessRequest
+    listener: "AaaListener"
+
+
+NetworkOutcome = Discarded | Challenge | Pending | PeerProved | Resynchronise | Authenticated | TurnedAway | Failed
+
+
+class AaaListener(Protocol):
+    """What waits for an AAA server."""
+
+    def on_aaa(self, answer: AccessAnswer) -> NetworkOutcome:
+        """Take the answer."""
+
+    def on_aaa_silent(self, detail: str) -> NetworkOutcome:
+        """Go on, or not, where no server has answered."""
 
 
 class NetworkScheme(Protocol):
@@ -89,7 +143,7 @@ class NetworkScheme(Protocol):
         """Go on after `PeerProved`."""
 
     def refuse(self, cause: Cause) -> NetworkOutcome:
-        """End after `PeerProved`, in the way of the scheme; gives `Challenge` (an alert first) or `Failed`."""
+        """End after `PeerProved`, as the scheme does: a `Challenge` (a goodbye first), `Failed` or `TurnedAway`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +152,8 @@ class Answer:
 
     message: AuthenticationResponse
     k_ausf: KAusf | None = None
+    resumed: bool = False
+    """Whether the network was proved by a ticket of an earlier authentication."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +165,7 @@ class Refusal:
     resynchronising: bool = False
 
 
-PeerOutcome = Answer | Refusal
+PeerOutcome = Discarded | Answer | Refusal
 
 
 class PeerScheme(Protocol):

@@ -9,11 +9,13 @@ from doubles.radius_nas import ANONYMOUS, MTU_1400, Device, Nas
 
 from rprov.auth.aaa_server import LARGEST_HOPS, AaaBounds, AaaClient, AaaServer, Ended
 from rprov.auth.eap_tls import EapTlsServerEngines
+from rprov.auth.rates import Attempts
 from rprov.causes import Cause
-from rprov.crypto.tls import TlsCredentials
-from rprov.crypto.x509 import Role, subject_key_id
+from rprov.crypto.tls_context import TlsCredentials
+from rprov.crypto.x509 import Role, eid_of, subject_key_id
 from rprov.crypto.x509_crl import Revocations
 from rprov.errors import DecodeError, MacMismatch, PeerError, Unprotected
+from rprov.model.rates import AttemptRates
 from rprov.wire import eap
 from rprov.wire.radius import Attribute, Code, Kind, Packet, SharedSecret, check_answer, decode, encode, seal_request
 from rprov.wire.radius_attributes import join_eap, split_eap
@@ -26,11 +28,17 @@ IDENTITY = eap.encode(eap.Response(0, eap.EapType.IDENTITY, ANONYMOUS))
 class Bench:
     """A server, its clock, and everything that it said was over."""
 
-    def __init__(self, bounds: AaaBounds | None = None, network: Held | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        bounds: AaaBounds | None = None,
+        network: Held | None = None,
+        rates: AttemptRates | None = None,
+        **options: Any,
+    ) -> None:
         pki = shared_pki()
         held = network or pki.network
         self.engines = EapTlsServerEngines(TlsCredentials(held.chain, held.key), [pki.ci.certificate], **options)
-        self.server = AaaServer(lambda: self.engines, bounds)
+        self.server = AaaServer(lambda: self.engines, bounds, None if rates is None else Attempts(rates))
         self.entropy = seeded("aaa")
         self.now = 0.0
         self.ended: list[Ended] = []
@@ -57,7 +65,10 @@ def test_a_good_device_is_accepted_and_its_keys_and_eid_come_back():
     assert verdict.peer_msk is not None
     assert nas.keys(verdict) == verdict.peer_msk.octets
     assert verdict.user_name == EID.digits
-    assert bench.ended == [Ended("cp-1", "anonymous@example.org", EID, Cause.NORMAL)]
+    (ended,) = bench.ended
+    assert ended.certificate is not None
+    assert eid_of(ended.certificate) == EID
+    assert replace(ended, certificate=None) == Ended("cp-1", "anonymous@example.org", EID, Cause.NORMAL)
     assert bench.server.under_way == 0
 
 
@@ -255,15 +266,28 @@ def test_an_identifier_used_again_with_another_authenticator_is_another_request(
     assert bench.server.under_way == 2
 
 
-def test_an_eap_response_that_comes_again_in_a_new_request_gets_the_same_eap_request():
-    """A NAS that repeats on its own account: a new identifier, the old EAP packet."""
+def test_an_eap_response_that_is_not_for_now_gets_the_same_request_and_error_cause_202():
+    """A NAS that repeats on its own account: a new identifier, the old EAP packet (RFC 3579 2.2)."""
     nas = Bench().nas()
     begun, _ = nas.ask(IDENTITY, None)
     state = begun.single(Kind.STATE)
     first = Device().peer().on_packet(join_eap(begun) or b"")
     once, _ = nas.ask(first.packet or b"", state)
-    again, _ = nas.ask(first.packet or b"", state)
-    assert join_eap(once) == join_eap(again)
+    assert not once.values(Kind.ERROR_CAUSE)
+    for nonsense in (first.packet or b"", b"\x02", eap.encode(eap.Response(0, 13, b""))):
+        again, _ = nas.ask(nonsense, state)
+        assert join_eap(once) == join_eap(again)
+        assert again.single(Kind.ERROR_CAUSE) == (202).to_bytes(4)
+
+
+def test_a_peer_that_goes_on_with_nonsense_is_rejected():
+    bench = Bench()
+    nas = bench.nas()
+    begun, _ = nas.ask(IDENTITY, None)
+    state = begun.single(Kind.STATE)
+    codes = [nas.ask(b"\x02", state)[0].code for _ in range(6)]
+    assert codes == [Code.ACCESS_CHALLENGE] * 5 + [Code.ACCESS_REJECT]
+    assert bench.server.under_way == 0
 
 
 def test_an_answer_is_forgotten_after_its_time():
@@ -410,6 +434,26 @@ def test_an_authentication_ends_after_its_time_whatever_comes():
     bench.now = 30.1
     assert nas.ask(ack, state)[0].code is Code.ACCESS_REJECT
     assert bench.server.under_way == 0
+
+
+def test_a_thousand_attempts_that_prove_nothing_leave_the_victim_served():
+    """They say the victim's EID; some go on with a certificate of another device, most say no more."""
+    bench = Bench(rates=AttemptRates(eid_burst=1, eid_seconds=86_400.0))
+    claim = f"{EID}@example.org".encode()
+    nas = bench.nas()
+    for _ in range(1000):
+        answer, _ = nas.ask(eap.encode(eap.Response(0, eap.EapType.IDENTITY, claim)), None)
+        assert answer.code is Code.ACCESS_CHALLENGE
+    stranger = Device(shared_pki().other_device)
+    for _ in range(10):
+        assert nas.run(stranger, claim).code is Code.ACCESS_REJECT
+    assert nas.run(Device(), claim).code is Code.ACCESS_ACCEPT
+    assert {ended.cause for ended in bench.ended} == {Cause.EID_MISMATCH, Cause.NORMAL}
+    again = nas.run(Device(), claim)
+    assert again.code is Code.ACCESS_REJECT
+    assert bench.ended[-1].cause is Cause.CONGESTION
+    bench.now += 86_401.0
+    assert nas.run(Device(), claim).code is Code.ACCESS_ACCEPT
 
 
 def test_kept_answers_are_bounded():

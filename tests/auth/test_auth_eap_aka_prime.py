@@ -37,7 +37,7 @@ from rprov.crypto.prf_prime import KAut
 from rprov.errors import DecodeError, Refused
 from rprov.model.identifiers import Supi
 from rprov.model.secret import Secret
-from rprov.wire.eap import EapType, Failure, Request, Response, Success, decode, encode
+from rprov.wire.eap import EapType, Failure, Request, Response, Success, decode, encode, wanted_types
 from rprov.wire.eap_aka import AkaData, IdentityWanted, Notice, Subtype, decode_aka
 from rprov.wire.messages import AkaChallenge, AuthenticationFailure, AuthenticationRequest, AuthenticationResponse, Eap
 
@@ -410,8 +410,11 @@ def test_an_offer_that_changes_under_way_is_refused(kdfs: tuple[int, ...]) -> No
 @pytest.mark.parametrize("kind", [EapType.TLS, EapType.AKA, 18, 254])
 def test_another_method_is_refused_with_a_nak(kind: int) -> None:
     peer = _peer()
-    nak = peer.on_request(eap_request(encode(Request(5, kind, b"\1\0\0"))))
-    assert decode(_packet(nak)) == Response(5, EapType.NAK, bytes((EapType.AKA_PRIME,)))
+    nak = peer.on_request(eap_request(encode(Request(5, kind, b"\1\0\0\0\0\0\1"))))
+    answer = decode(_packet(nak))
+    assert isinstance(answer, Response)
+    assert (answer.identifier, answer.type, answer.expanded) == (5, EapType.NAK, kind == EapType.EXPANDED)
+    assert wanted_types(answer) == (EapType.AKA_PRIME,)
     assert isinstance(_ask(peer, CHALLENGE, identifier=6), Answer)
 
 

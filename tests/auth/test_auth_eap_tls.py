@@ -18,6 +18,7 @@ from rprov.auth.scheme import (
     Answer,
     Authenticated,
     Challenge,
+    Discarded,
     Failed,
     NetworkOutcome,
     NetworkScheme,
@@ -27,7 +28,7 @@ from rprov.auth.scheme import (
 )
 from rprov.causes import Cause
 from rprov.crypto.hierarchy import KAusf, k_seaf
-from rprov.crypto.tls import TlsCredentials
+from rprov.crypto.tls_context import TlsCredentials
 from rprov.crypto.x509 import Role, subject_key_id
 from rprov.crypto.x509_crl import Revocations
 from rprov.errors import Misuse, Refused
@@ -62,6 +63,9 @@ def peer_engines(device: str = "device", fragment: int = 1400, curve: str = "P-2
     return EapTlsPeerEngines(credentials(getattr(pki, device)), [pki.network_ca.certificate], fragment)
 
 
+REPETITIONS = 5
+
+
 @dataclass
 class Run:
     """One exchange: who spoke, what each ended with. `bend` may change any packet on its way."""
@@ -90,19 +94,29 @@ class Run:
         match outcome:
             case Challenge(Eap(packet)):
                 self.rounds += 1
-                packet = self.carry("ue", packet)
-                answer = self.ue.on_request(AuthenticationRequest(0, b"\x00\x00", Eap(packet)))
-                if isinstance(answer, Refusal):
-                    self.refusal = answer
-                    return self.network.on_failure(answer.message)
-                self.k_ausf = answer.k_ausf
-                packet = self.carry("network", answer.message.answer.packet)
-                return self.network.on_response(AuthenticationResponse(Eap(packet)))
+                for _ in range(REPETITIONS):
+                    following = self.ask(packet)
+                    if not isinstance(following, Discarded):
+                        return following
+                return self.network.on_failure(AuthenticationFailure(Cause.AUTHENTICATION_TIMEOUT))
             case PeerProved():
                 self.proved = outcome
                 return self.network.refuse(self.refuse) if self.refuse else self.network.authorise()
             case _:
                 raise AssertionError(outcome)
+
+    def ask(self, packet: bytes) -> NetworkOutcome:
+        """One request and its answer, as often as T3560 repeats it."""
+        packet = self.carry("ue", packet)
+        answer = self.ue.on_request(AuthenticationRequest(0, b"\x00\x00", Eap(packet)))
+        if isinstance(answer, Discarded):
+            return answer
+        if isinstance(answer, Refusal):
+            self.refusal = answer
+            return self.network.on_failure(answer.message)
+        self.k_ausf = answer.k_ausf
+        packet = self.carry("network", answer.message.answer.packet)
+        return self.network.on_response(AuthenticationResponse(Eap(packet)))
 
     def carry(self, to: str, packet: bytes) -> bytes:
         packet = self.bend(len(self.packets), to, packet)
@@ -369,17 +383,41 @@ def test_duplicates_in_both_directions_change_nothing():
     previous = None
     while not isinstance(outcome, Authenticated):
         if isinstance(outcome, PeerProved):
-            assert network.on_response(previous.message) == outcome
+            assert network.on_response(previous.message) == Discarded()
             outcome = network.authorise()
         request = AuthenticationRequest(0, b"\x00\x00", outcome.challenge)
         if previous is not None:
-            assert network.on_response(previous.message) == outcome  # the old answer again
+            assert network.on_response(previous.message) == Discarded()  # the old answer again
         answer = ue.on_request(request)
         assert ue.on_request(request) == answer
         outcome, previous = network.on_response(answer.message), answer
-    assert network.on_response(previous.message) == outcome
+    assert network.on_response(previous.message) == Discarded()
     ue.accept_success(outcome.eap_success)
     assert k_seaf(previous.k_ausf, NETWORK) == outcome.k_seaf
+
+
+@pytest.mark.parametrize("habit", ["every", "every fragment", "first", "none"])
+@pytest.mark.parametrize("size", [1400, 200])
+def test_the_message_length_may_stand_wherever_others_put_it(habit, size):
+    """FreeRADIUS tells it in every packet, eapol_test in the first fragment, others nowhere."""
+    totals: dict[str, int] = {}
+
+    def bend(count: int, to: str, packet: bytes) -> bytes:
+        good = decode(packet)
+        piece = decode_fragment(good.data)
+        if not piece.data:
+            return packet
+        if piece.total is not None:
+            totals[to] = piece.total
+        fragmented = to in totals
+        total = totals.get(to, len(piece.data))
+        if not piece.more:
+            totals.pop(to, None)
+        told = {"every": True, "every fragment": fragmented, "first": piece.total is not None, "none": False}[habit]
+        changed = Fragment(piece.data, piece.more, total if told else None)
+        return encode(type(good)(good.identifier, 13, encode_fragment(changed)))
+
+    assert_authenticated(run(bend=bend, fragments=(size, size)))
 
 
 def transcript(fragments=(300, 300)) -> int:
@@ -447,7 +485,20 @@ def test_the_rude_peer_at_each_step_ends_in_failure_or_changes_nothing(name):
             assert isinstance(decode(done.outcome.eap_failure.packet), Failure)
 
 
-@pytest.mark.parametrize("name", ["nothing", "noise", "success", "failure", "truncated", "plain alert", "flipped"])
+@pytest.mark.parametrize("name", ["nothing", "noise", "success", "failure", "truncated", "nak", "other method"])
+def test_what_is_not_for_now_is_discarded_and_the_good_packet_still_counts(name):
+    """A stranger says something first, at any point of a run; who repeats what was lost is let in."""
+    for number in range(1, transcript()):
+        if name == "nak" and number == 1:
+            continue  # the one place where it is for now
+
+        def bend(count: int, to: str, packet: bytes, at: int = number) -> bytes:
+            return rude_packets(packet)[name] if count == at else packet
+
+        assert_authenticated(run(bend=bend, fragments=(300, 300)))
+
+
+@pytest.mark.parametrize("name", ["plain alert", "flipped"])
 def test_rudeness_in_the_middle_of_the_handshake_never_authenticates(name):
     """Packets 1 to 3 of an unfragmented run: ClientHello, the server's flight, the client's flight."""
     for number in (1, 2, 3):
@@ -466,8 +517,10 @@ def test_any_octets_at_any_step_end_in_an_outcome(number, octets):
         return octets if count == number else packet
 
     done = Run(*schemes(), bend=bend).run()
-    assert isinstance(done.outcome, Failed)
-    assert isinstance(decode(done.outcome.eap_failure.packet), Failure)
+    if isinstance(done.outcome, Authenticated):
+        assert_authenticated(done)  # what was not for now has changed nothing
+    else:
+        assert isinstance(decode(done.outcome.eap_failure.packet), Failure)
 
 
 @given(st.integers(0, 5), st.integers(0), st.integers(1, 255))
@@ -505,7 +558,7 @@ def test_packets_of_another_run_are_refused():
     ue = peer_engines().scheme(PLMN, NOW)
     answers = [ue.on_request(AuthenticationRequest(0, b"\x00\x00", Eap(packet))) for packet in recorded[::2]]
     assert isinstance(answers[1], Refusal)
-    assert all(isinstance(answer, Refusal) for answer in answers[1:])
+    assert all(isinstance(answer, Discarded) for answer in answers[2:])
 
 
 def test_a_commitment_before_the_clients_certificate_is_refused():
@@ -573,10 +626,9 @@ def test_after_the_end_nothing_changes_at_either_side():
     done = run()
     success = done.outcome
     last_request = [packet for to, packet in done.packets if to == "ue"][-1]
-    again = done.ue.on_request(AuthenticationRequest(0, b"\x00\x00", Eap(last_request)))
-    for octets in (b"", encode(Failure(3)), encode(Request(77, 13, b"\x20"))):
-        assert done.ue.on_request(AuthenticationRequest(0, b"\x00\x00", Eap(octets))) == again
-        assert done.network.on_response(AuthenticationResponse(Eap(octets))) == success
+    for octets in (last_request, done.packets[-1][1], b"", encode(Failure(3)), encode(Request(77, 13, b"\x20"))):
+        assert done.ue.on_request(AuthenticationRequest(0, b"\x00\x00", Eap(octets))) == Discarded()
+        assert done.network.on_response(AuthenticationResponse(Eap(octets))) == Discarded()
     assert done.network.on_failure(AuthenticationFailure(Cause.EAP_FAILED)) == success
     done.ue.accept_success(success.eap_success)
 

@@ -4,24 +4,24 @@ from functools import lru_cache
 
 import pytest
 from cryptography.hazmat.primitives import hashes
+from doubles.eap_tls_run import NETWORK, Run
 from doubles.pki import EID, NOW, PLMN, START, Held, Pki, seeded, shared_pki
 
 from rprov.auth.eap.methods.tls import KEY_LABEL_1_2
 from rprov.auth.eap_tls import EapTlsPeerEngines, EapTlsServerEngines
-from rprov.auth.scheme import Authenticated, Challenge, Failed, PeerProved, Refusal
+from rprov.auth.scheme import Authenticated, Failed, PeerProved
 from rprov.causes import Cause
-from rprov.crypto import issue, tls, tls_openssl
-from rprov.crypto.hierarchy import Emsk, k_ausf_from_emsk, k_seaf
-from rprov.crypto.tls import TlsCredentials
+from rprov.crypto import issue, tls, tls_context, tls_openssl
+from rprov.crypto.hierarchy import Emsk, k_ausf_from_emsk
+from rprov.crypto.tls_context import TlsCredentials
 from rprov.errors import EnvironmentLacks
 from rprov.model.identifiers import EidHint
 from rprov.model.kinds import Unfit
 from rprov.model.tls import TlsChoices, TlsGroup, TlsSuite, TlsVersion
 from rprov.wire.eap import Success, decode
 from rprov.wire.eap_tls import decode_fragment
-from rprov.wire.messages import AuthenticationRequest, AuthenticationResponse, Eap
+from rprov.wire.messages import AuthenticationRequest
 
-NETWORK = PLMN.serving_network_name
 V13, V12 = (TlsVersion.TLS_1_3,), (TlsVersion.TLS_1_2,)
 BOTH = (TlsVersion.TLS_1_3, TlsVersion.TLS_1_2)
 PKI = shared_pki()
@@ -42,40 +42,6 @@ def peer(
     chosen: TlsChoices, device: Held = PKI.device, anchor: Held = PKI.network_ca, fragment: int = 1400
 ) -> EapTlsPeerEngines:
     return EapTlsPeerEngines(TlsCredentials(device.chain, device.key), [anchor.certificate], fragment, choices=chosen)
-
-
-class Run:
-    """One exchange; `bend` may change what the server sends. Keeps every packet, by direction."""
-
-    def __init__(self, cp: EapTlsServerEngines, ue: EapTlsPeerEngines, claimed=EID, refuse=None, bend=None) -> None:
-        self.to_ue: list[bytes] = []
-        self.to_cp: list[bytes] = []
-        self.k_ausf = self.refusal = None
-        self.network, self.ue = cp.scheme(claimed, NETWORK, NOW), ue.scheme(PLMN, NOW)
-        self.engine = self.network._server._method._engine
-        self.version = None
-        outcome = self.network.begin()
-        while not isinstance(outcome, Authenticated | Failed):
-            if isinstance(outcome, PeerProved):
-                self.version = self.engine.version
-                outcome = self.network.refuse(refuse) if refuse else self.network.authorise()
-                continue
-            assert isinstance(outcome, Challenge)
-            packet = outcome.challenge.packet if bend is None else bend(outcome.challenge.packet)
-            self.to_ue.append(packet)
-            answer = self.ue.on_request(AuthenticationRequest(0, b"\x00\x00", Eap(packet)))
-            if isinstance(answer, Refusal):
-                self.refusal = answer
-                outcome = self.network.on_failure(answer.message)
-                continue
-            self.k_ausf = answer.k_ausf
-            self.to_cp.append(answer.message.answer.packet)
-            outcome = self.network.on_response(AuthenticationResponse(Eap(self.to_cp[-1])))
-        self.outcome = outcome
-        if isinstance(outcome, Authenticated):
-            self.ue.accept_success(outcome.eap_success)
-            assert k_seaf(self.k_ausf, NETWORK) == outcome.k_seaf
-            assert outcome.identity == EID
 
 
 # --- groups -------------------------------------------------------------------------------------------------------
@@ -121,7 +87,7 @@ def test_no_group_in_common_ends_in_failure():
 
 
 def test_a_library_without_a_group_says_so(monkeypatch):
-    monkeypatch.setattr(tls, "_GROUPS", {**tls._GROUPS, TlsGroup.POST_QUANTUM: "X25519MLKEM9999"})
+    monkeypatch.setattr(tls_context, "_GROUPS", {**tls_context._GROUPS, TlsGroup.POST_QUANTUM: "X25519MLKEM9999"})
     with pytest.raises(EnvironmentLacks, match="X25519MLKEM9999"):
         peer.__wrapped__(choices(TlsGroup.POST_QUANTUM))
 

@@ -34,6 +34,8 @@ class Proved:
     """Server: the peer has proved this certificate; the owner must now authorise or refuse."""
 
     certificate: Certificate
+    resumed: bool = False
+    """Whether it did so in an earlier exchange, and has shown by a ticket that it is the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +74,15 @@ class ServerMethod(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Peer: a response with this type data. The keys are there from the round on that proves the server's success."""
+    """Peer: a response with this type data. The keys are there from the round on that proves the server's success.
+
+    `refused`: the server has said in the method that it will not go on, so that its EAP-Failure says the truth.
+    """
 
     data: bytes
     msk: Msk | None = None
     emsk: Emsk | None = None
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,12 @@
 
 With TLS 1.2 the server's Finished stands where the 0x00 does: it is held back until the owner has authorised.
 Refused by the server's judge: the TLS alert in a request, then EAP-Failure. Refused by the owner after `Proved`:
-close_notify in place of the alert, for OpenSSL lets nobody choose an alert outside the handshake.
+close_notify in place of the alert, for OpenSSL lets nobody choose an alert outside the handshake. A resumed handshake
+has one flight less and no certificates; all the rest is as above.
 """
 
 from collections import deque
+from collections.abc import Callable
 from enum import Enum, auto
 
 from rprov.auth.eap.method import Ask, Deny, Done, GaveUp, PeerStep, Proved, Reply, ServerStep
@@ -41,6 +43,8 @@ KEY_LENGTH = 128
 """MSK and EMSK come from one export: asking for fewer octets gives different ones."""
 
 KEY_LABEL_1_2 = b"client EAP encryption"  # RFC 5216 2.3, with no context at all
+
+_RECORD_HEADER = 5
 
 COMMITMENT = b"\x00"  # RFC 9190 2.5: the protected success indication
 
@@ -93,13 +97,27 @@ def _keys(engine: TlsEngine) -> tuple[Msk, Emsk]:
     return Msk(material[:64]), Emsk(material[64:])
 
 
+def _nothing() -> None:
+    """Do nothing: nobody wants to know."""
+
+
+def _has_whole_records(message: bytes) -> bool:
+    """Whether a TLS message ends where its last record does (RFC 8446 5.1: type, version, length)."""
+    position = 0
+    while position + _RECORD_HEADER <= len(message):
+        position += _RECORD_HEADER + int.from_bytes(message[position + 3 : position + _RECORD_HEADER])
+    return position == len(message)
+
+
 class TlsServerMethod:
     """The server's half. Driven by type data of responses, and by its owner once the peer is proved."""
 
     type = EapType.TLS
 
-    def __init__(self, engine: TlsEngine, packet_size: int) -> None:
+    def __init__(self, engine: TlsEngine, packet_size: int, committed: Callable[[], None] = _nothing) -> None:
+        """Take whom to tell that the server has committed itself."""
         self._engine = engine
+        self._committed = committed
         self._fragments = _Fragments(packet_size)
         self._phase = _Phase.HANDSHAKE
         self._unsent = b""
@@ -139,6 +157,7 @@ class TlsServerMethod:
         except TlsFailed as failure:
             return GaveUp(failure.cause, failure.detail)
         self._phase = _Phase.COMMITMENT
+        self._committed()
         return Ask(self._fragments.send(flight))
 
     def refuse(self, cause: Cause) -> ServerStep:
@@ -165,7 +184,7 @@ class TlsServerMethod:
             # Tickets, if OpenSSL makes any, travel with the commitment, in one flight.
             self._unsent = progress.flight
             self._phase = _Phase.DECISION
-            return Proved(self._engine.peer)
+            return Proved(self._engine.peer, self._engine.resumed)
         if not progress.flight:
             return GaveUp(Cause.EAP_FAILED, "an incomplete TLS flight")
         return Ask(self._fragments.send(progress.flight))
@@ -196,8 +215,10 @@ class TlsPeerMethod:
 
     type = EapType.TLS
 
-    def __init__(self, engine: TlsEngine, packet_size: int) -> None:
+    def __init__(self, engine: TlsEngine, packet_size: int, committed: Callable[[], None] = _nothing) -> None:
+        """Take whom to tell that the server has committed itself with TLS 1.3; its tickets have come by then."""
         self._engine = engine
+        self._committed = committed
         self._fragments = _Fragments(packet_size)
         self._phase = _Phase.START
 
@@ -235,7 +256,7 @@ class TlsPeerMethod:
             case _Phase.COMMITMENT:
                 return self._on_commitment(message)
             case _:
-                return Reply(encode_fragment(ACKNOWLEDGEMENT))
+                return Reply(encode_fragment(ACKNOWLEDGEMENT), refused=True)
 
     def _on_handshake(self, message: bytes) -> PeerStep:
         progress = self._engine.feed(message)
@@ -257,13 +278,17 @@ class TlsPeerMethod:
             return self._on_alert()
         if progress.flight or progress.data not in (b"", COMMITMENT):
             return self._deny(Cause.EAP_FAILED, "the server sends something else than its commitment")
+        if not progress.data and not _has_whole_records(message):
+            # OpenSSL waits for the rest. An acknowledgement would be taken for that of the commitment.
+            return self._deny(Cause.EAP_FAILED, "a TLS record that ends early")
         if not progress.data:
             return Reply(encode_fragment(ACKNOWLEDGEMENT))  # tickets may come before the commitment
+        self._committed()
         return Reply(encode_fragment(ACKNOWLEDGEMENT), *_keys(self._engine))
 
     def _on_alert(self) -> PeerStep:
         self._phase = _Phase.ALERTED
-        return Reply(encode_fragment(ACKNOWLEDGEMENT))
+        return Reply(encode_fragment(ACKNOWLEDGEMENT), refused=True)
 
     def _deny(self, cause: Cause, detail: str, flight: bytes = b"") -> PeerStep:
         return Deny(cause, detail, encode_fragment(Fragment(flight)))
