@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
+from rprov.auth.radius_exchange import AccessRequest
 from rprov.causes import Cause
 from rprov.crypto.hierarchy import KAmf
 from rprov.crypto.x509_crl import CertificateId
@@ -11,6 +12,7 @@ from rprov.model.records import ContextRecord
 from rprov.model.report import ReportItem
 from rprov.model.security import Algorithms, Scope
 from rprov.model.session import ProvisioningServer, SessionKind, TunnelEnd, UserPlaneAddress
+from rprov.procedure.decisions import Decide, Identify
 from rprov.procedure.events import CellFound, RadioLost, Timer
 from rprov.procedure.purpose import Step
 from rprov.security.pdcp import PdcpEntity, PdcpKeys
@@ -175,6 +177,13 @@ class ResolveGuti:
 
 
 @dataclass(frozen=True, slots=True)
+class AskAaa:
+    """Ask the AAA server that began the exchange, or the first one that answers where none has yet."""
+
+    request: AccessRequest
+
+
+@dataclass(frozen=True, slots=True)
 class OpenTunnel:
     """Make a session in the UP with its filter: for provisioning only `servers` on TCP, `quota` octets (0: none)."""
 
@@ -207,7 +216,7 @@ class EnableProfile:
     iccid: Iccid
 
 
-Ask = LookUpDevice | ReserveVector | ResolveGuti | OpenTunnel | OpenRadioBearer | Download | EnableProfile
+Ask = LookUpDevice | ReserveVector | ResolveGuti | AskAaa | OpenTunnel | OpenRadioBearer | Download | EnableProfile
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,6 +322,13 @@ class EndStep:
 
 
 @dataclass(frozen=True, slots=True)
+class TellAaa:
+    """Tell an AAA server how an exchange has ended; whatever it answers is of no importance (CP)."""
+
+    request: AccessRequest
+
+
+@dataclass(frozen=True, slots=True)
 class Transmit:
     """Put these octets on the link. `ue_id` chooses the stream; `to` says which link of the RAN."""
 
@@ -371,7 +387,10 @@ Action = (
     | Deregister
     | Report
     | Prove
+    | Identify
+    | Decide
     | EndStep
+    | TellAaa
     | Transmit
     | Conclude
     | CloseRadio

@@ -1,8 +1,17 @@
 """The CP's machine for one UE on one page: what it does in every state, in the order of the steps."""
 
 from rprov.errors import Refused
-from rprov.procedure import configuration, s1_attach, s2_authenticate, s3_accept, s4_session, s6_detach, s7_reattach
-from rprov.procedure.actions import Send
+from rprov.procedure import (
+    configuration,
+    s1_attach,
+    s2_authenticate,
+    s3_accept,
+    s4_session,
+    s6_detach,
+    s7_reattach,
+    verdicts,
+)
+from rprov.procedure.actions import Action, Send, TellAaa
 from rprov.procedure.engines import CpEnv
 from rprov.procedure.events import DetachOrdered, LinkLost
 from rprov.procedure.machine import Machine, Move, Role, merge
@@ -15,13 +24,20 @@ from rprov.wire.messages import AttachReject, AuthenticationReject, DetachReques
 def on_refused(state: CpState, refusal: Refused, env: CpEnv) -> Move:
     """What a refusal becomes: a reject that fits the state, and the end of this UE here."""
     reject: NasMessage
+    told: tuple[Action, ...] = ()
     if isinstance(refusal, s2_authenticate.AuthenticationRefused):
         reject = AuthenticationReject(refusal.cause, refusal.eap)
-    elif isinstance(state, s2_authenticate.AwaitAuthenticationResponse):
+        if refusal.farewell is not None:
+            told = (TellAaa(refusal.farewell),)
+    elif isinstance(state, s2_authenticate.AwaitAuthenticationResponse) and not isinstance(
+        refusal, s2_authenticate.TooEarly
+    ):
         reject = AuthenticationReject(refusal.cause)
     else:
         reject = AttachReject(refusal.cause, env.policy.backoff)
-    return s6_detach.release_cp(state, refusal.cause, env, s6_detach.failed(state, refusal), Send(reject))
+    decided = verdicts.refused(state, refusal.cause, refusal.detail)
+    failed = s6_detach.failed(state, refusal)
+    return s6_detach.release_cp(state, refusal.cause, env, failed, decided, Send(reject), *told)
 
 
 CP = Role(

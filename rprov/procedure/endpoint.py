@@ -15,7 +15,7 @@ from rprov.causes import Cause
 from rprov.crypto.hierarchy import KAmf, k_gnb
 from rprov.errors import DecodeError, MacMismatch, PeerError, Refused, Replayed, Unprotected
 from rprov.model.env import Env
-from rprov.model.report import Discarded, Proof, StepEnded
+from rprov.model.report import Discarded, Identified, Proof, StepEnded, Verdict
 from rprov.model.security import Algorithms, Scope
 from rprov.procedure.actions import (
     Action,
@@ -30,6 +30,7 @@ from rprov.procedure.actions import (
     TakeIntoUse,
     Tombstone,
 )
+from rprov.procedure.decisions import Decide, Identify
 from rprov.procedure.events import Answer, Event, KgnbGiven, Protection, Received
 from rprov.procedure.machine import Machine, Unhandled
 from rprov.security.context import SecurityContext, Side
@@ -252,11 +253,29 @@ class NasEndpoint:
                 self.tombstone = self._protected(message).pdu
             case Prove(step=step, text=text):
                 return [Report(Proof(env.now, self.machine.role.name, self.ue, step, text))]
+            case Identify(eid=eid):
+                return [Report(Identified(env.now, self.machine.role.name, self.ue, eid))]
+            case Decide():
+                return [Report(self._verdict(action, env))]
             case EndStep(step=step, ok=ok, detail=detail):
                 return [Report(StepEnded(env.now, self.machine.role.name, self.ue, step, ok, detail))]
             case _:
                 return [action]
         return []
+
+    def _verdict(self, decided: Decide, env: Env[Any, Any]) -> Verdict:
+        return Verdict(
+            env.now,
+            self.machine.role.name,
+            self.ue,
+            decided.act,
+            decided.purpose,
+            decided.identity,
+            decided.proved,
+            decided.certificate,
+            decided.cause.name,
+            decided.detail,
+        )
 
     def _drop(self) -> None:
         for context in (self.current, self.beside):

@@ -11,6 +11,11 @@ from rprov.model.records import SubscriberRecord
 from rprov.wire.codec import NasCodec
 
 
+def everybody(_eid: Eid, _now: float) -> bool:
+    """Count nothing."""
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class CpEngines:
     """Factories of the CP."""
@@ -20,6 +25,8 @@ class CpEngines:
     aka: "AkaFactory"
     reveal: Callable[[Suci], Supi]
     """De-conceal a SUCI with the home network's keys; raises `Refused`."""
+    admit: Callable[[Eid, float], bool] = everybody
+    """Count an attempt of this EID, whose certificate is proved, now; says whether it may go on (design rule 8)."""
 
 
 CertificateFactory = Callable[[Eid | EidHint, Env["CpPolicy", "CpEngines"]], NetworkScheme]

@@ -5,6 +5,7 @@ from enum import Enum, auto
 from ipaddress import IPv4Address
 from typing import Generic, TypeVar
 
+from rprov.auth.radius_exchange import AccessAnswer
 from rprov.causes import Cause
 from rprov.crypto.hierarchy import KGnb
 from rprov.model.identifiers import Eid, Iccid, Plmn, Supi
@@ -101,10 +102,14 @@ class CellFound:
 
 @dataclass(frozen=True, slots=True)
 class RadioLost:
-    """The access layer has no connection any more; `released` says that the RAN ended it in order."""
+    """The access layer has no connection any more; `released` says that the RAN ended it in order.
+
+    `backoff` is what the RAN asks for, in seconds, before the next try.
+    """
 
     cause: Cause
     released: bool = False
+    backoff: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +219,20 @@ class StoreFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class AaaAnswered:
+    """Answers AskAaa: what an AAA server said, proved to be its word."""
+
+    answer: AccessAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class AaaSilent:
+    """Answers AskAaa: nobody who could be asked has answered."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class DetachOrdered:
     """The operator, a revocation or a newer attach of the same device ends this registration."""
 
@@ -273,6 +292,8 @@ Event = (
     | GutiResolved
     | TunnelOpened
     | StoreFailed
+    | AaaAnswered
+    | AaaSilent
     | DetachOrdered
     | LifetimeChanged
     | RadioBearerOpened
@@ -289,6 +310,8 @@ Answer = (
     | GutiResolved
     | TunnelOpened
     | StoreFailed
+    | AaaAnswered
+    | AaaSilent
     | RadioBearerOpened
 )
 """Events that answer an Ask; each comes with the ticket of its question, a stale one is dropped."""

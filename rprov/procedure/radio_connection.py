@@ -46,6 +46,9 @@ from rprov.procedure.purpose import Step
 from rprov.wire.link import UeContextReleaseCommand, UeContextReleaseComplete, UeContextReleaseRequest
 from rprov.wire.radio import CellInfo, RrcReject, RrcRelease, RrcSetup, RrcSetupRequest
 
+MAX_REJECT_WAIT = 16
+"""Seconds (TS 38.331 RejectWaitTime)."""
+
 MAX_QUEUED = 4
 """NAS PDUs that wait for the connection; a UE has one under way."""
 
@@ -140,10 +143,11 @@ def on_rrc_setup(state: AwaitRrcSetup, event: Received[RrcSetup], env: UeEnv) ->
 
 
 def on_rrc_reject(state: AwaitRrcSetup, event: Received[RrcReject], env: UeEnv) -> Move:
-    """The RAN has no room."""
+    """The RAN has no room. Anybody could say so: why else is hearsay, and the wait is that of TS 38.331 at most."""
     if event.message.transaction != state.transaction:
         return stay(state)
-    return Move(InCell(state.cell), (state.waiting.stop, Tell(RadioLost(event.message.cause))))
+    lost = RadioLost(Cause.CONGESTION, backoff=min(event.message.backoff, MAX_REJECT_WAIT))
+    return Move(InCell(state.cell), (state.waiting.stop, Tell(lost)))
 
 
 def on_no_setup(state: AwaitRrcSetup, event: TimerFired, env: UeEnv) -> Move:

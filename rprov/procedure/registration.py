@@ -17,7 +17,7 @@ from rprov.wire.messages import AttachRequest
 class Candidate:
     """A UE that has proved nothing yet; `raw` are the octets of its request, `record` what the store knows.
 
-    `path` names the certificates that have proved it, once they have.
+    `path` names the certificates that have proved it, once they have; `certificate` says which its own is.
     """
 
     request: AttachRequest
@@ -28,6 +28,7 @@ class Candidate:
     record: DeviceRecord | None = None
     resynchronised: bool = False
     path: frozenset[CertificateId] = frozenset()
+    certificate: str = ""
 
 
 @dataclass(frozen=True, slots=True)

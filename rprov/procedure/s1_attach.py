@@ -289,6 +289,7 @@ CP: Table = {
     (AwaitDevice, DeviceFound): on_device_found,
     (AwaitDevice, StoreFailed): on_store_failed,
     (s2_authenticate.AwaitProvedDevice, StoreFailed): on_store_failed,
+    (s2_authenticate.AwaitAaa, StoreFailed): on_store_failed,
     (s7_reattach.AwaitSubscriber, StoreFailed): on_store_failed,
     (s7_reattach.AwaitSubscriber, GutiResolved): on_guti_resolved,
     (s7_reattach.AwaitSubscriber, SubscriberUnknown): on_subscriber_unknown,

@@ -3,6 +3,7 @@
     CP ── AuthenticationRequest{ksi, abba, eap | rand autn} ──> UE
     CP <── AuthenticationResponse{eap | res} ── UE                  ... as many rounds as the scheme needs
     CP: certificate proved ── may this EID have a profile? ── only then the success indication (0x00)
+    CP ── RADIUS ──> AAA ── RADIUS ──> CP                   ... before each round, where an AAA server has the say
     CP <── AuthenticationFailure{cause, auts | eap with the alert} ── UE
     CP ── AuthenticationReject{cause, eap failure} ──> UE
 
@@ -12,33 +13,40 @@ Refuses to know which scheme runs. Nothing here holds K_AUSF, MSK or EMSK of the
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from rprov.auth.radius_exchange import AccessRequest
 from rprov.auth.scheme import (
+    AaaListener,
     Answer,
     Authenticated,
     Challenge,
+    Discarded,
     Failed,
     NetworkOutcome,
     PeerProved,
     PeerScheme,
+    Pending,
     Refusal,
     Resynchronise,
+    TurnedAway,
 )
 from rprov.causes import Cause
 from rprov.crypto.hierarchy import k_amf, k_seaf
-from rprov.errors import Refused
+from rprov.errors import Misuse, Refused
 from rprov.model.identifiers import Eid, Plmn, Supi
 from rprov.model.records import DeviceRecord
 from rprov.model.security import Scope
 from rprov.procedure import endings, s3_accept
-from rprov.procedure.actions import Action, EndStep, HoldPartial, LookUpDevice, Prove, Send
+from rprov.procedure.actions import Action, AskAaa, EndStep, HoldPartial, LookUpDevice, Prove, Send
+from rprov.procedure.decisions import Identify
 from rprov.procedure.engines import CpEnv, UeEnv
-from rprov.procedure.events import DeviceFound, Received, Timer, TimerFired
+from rprov.procedure.events import AaaAnswered, AaaSilent, DeviceFound, Received, Timer, TimerFired
 from rprov.procedure.machine import GoBack, Move, Table, Waiting, repeat_or, stay, waiting_for
 from rprov.procedure.phases import CpState, Phase, UeState
 from rprov.procedure.purpose import Intent, Purpose, Step
 from rprov.procedure.registration import Challenged, Resynchronising
 from rprov.wire.messages import (
     ABBA,
+    ABBA_MSK,
     AttachReject,
     AttachRequest,
     AuthenticationFailure,
@@ -48,6 +56,9 @@ from rprov.wire.messages import (
     AuthenticationResult,
     Eap,
 )
+
+RESUMED = ", resumed"
+"""What is said of a proof that rests on a ticket of an earlier one."""
 
 # --- UE ---------------------------------------------------------------------------------------------------------------
 
@@ -77,31 +88,35 @@ def on_authentication_request(
     env: UeEnv,
 ) -> Move:
     """Answer one round. After the round that proves the network, hold a partial context."""
-    if event.message.abba != ABBA:
-        raise Refused(Cause.REQUEST_REJECTED, f"ABBA {event.message.abba.hex()} is not allowed")
+    abba, certificate = event.message.abba, state.intent.purpose is Purpose.PROVISIONING
+    # Which networks may use an MSK is for the scheme to say, which sees their certificates (design rule 5).
+    if abba not in ((ABBA, ABBA_MSK) if certificate and env.policy.msk_allowed else (ABBA,)):
+        raise Refused(Cause.REQUEST_REJECTED, f"ABBA {abba.hex()} is not allowed")
     match state.scheme.on_request(event.message):
-        case Answer(message=answer, k_ausf=key):
+        case Answer(message=answer, k_ausf=key, resumed=resumed):
             if key is None or not isinstance(state, AwaitAuthentication):
                 # Not the last round; or it was, and came again because the answer was lost: same answer, same keys.
                 return stay(state, Send(answer))
             seaf = k_seaf(key, state.plmn.serving_network_name)
-            amf = k_amf(seaf, supi_of(state.intent, state.plmn), event.message.abba)
-            certificate = state.intent.purpose is Purpose.PROVISIONING
+            amf = k_amf(seaf, supi_of(state.intent, state.plmn), abba)
             scope = Scope.PROVISIONING if certificate else Scope.ORDINARY
             following: UeState
             if certificate:
-                following = s3_accept.AwaitSecurityMode(state.intent, state.plmn, state.request, state.scheme)
+                following = s3_accept.AwaitSecurityMode(state.intent, state.plmn, state.request, state.scheme, abba)
             else:
                 following = s3_accept.AwaitVerdict(state.intent, state.plmn, state.request, state.scheme)
             proved = Prove(
                 state.step,
                 f"the network is {state.plmn}: "
-                + ("its certificate names it" if certificate else "it holds the subscriber key"),
+                + ("its certificate names it" if certificate else "it holds the subscriber key")
+                + (RESUMED if resumed else ""),
             )
             ended = () if state.step is Step.REATTACH else (EndStep(Step.AUTHENTICATE),)
             return Move(following, (HoldPartial(event.message.ksi, amf, scope), Send(answer), proved, *ended))
         case Refusal(message=failure, resynchronising=True):
             return stay(state, Send(failure))
+        case Discarded():
+            return stay(state)
         case Refusal(message=failure, detail=detail):
             return endings.ue_failed(state, failure.cause, detail, env, Send(failure))
 
@@ -177,12 +192,33 @@ class AwaitProvedDevice(CpState):
         return self.challenged.candidate.scope
 
 
+@dataclass(frozen=True, slots=True)
+class AwaitAaa(CpState):
+    """An AAA server has the word; `listener` takes it."""
+
+    challenged: Challenged
+    listener: AaaListener
+    natural: ClassVar[Step] = Step.AUTHENTICATE
+    phase: ClassVar[Phase] = Phase.NO_CONTEXT
+
+    @property
+    def scope(self) -> Scope:
+        """What the candidate is for."""
+        return self.challenged.candidate.scope
+
+
 class AuthenticationRefused(Refused):
     """The authentication failed; the EAP-Failure travels with the reject."""
 
-    def __init__(self, cause: Cause, detail: str, eap: Eap | None) -> None:
+    def __init__(self, cause: Cause, detail: str, eap: Eap | None, farewell: AccessRequest | None = None) -> None:
+        """Take the UE's last words to an AAA server, if there are any."""
         super().__init__(cause, detail)
         self.eap = eap
+        self.farewell = farewell
+
+
+class TooEarly(Refused):
+    """The device is who it says, and has come too often; it hears when to come back."""
 
 
 def begin_cp(begin: object, env: CpEnv, *actions: Action) -> Move | GoBack:
@@ -197,6 +233,8 @@ def on_authentication_response(
 ) -> Move | GoBack:
     """Take the answer of one round."""
     outcome = state.challenged.scheme.on_response(event.message)
+    if isinstance(outcome, Discarded):
+        return stay(state)  # T3560 runs on, and repeats the round
     return _follow(state.challenged, outcome, env, state.waiting.stop)
 
 
@@ -211,24 +249,39 @@ def on_authentication_failure(
 def _follow(challenged: Challenged, outcome: NetworkOutcome, env: CpEnv, *actions: Action) -> Move | GoBack:
     candidate = challenged.candidate
     match outcome:
-        case Challenge(challenge=challenge):
-            request = AuthenticationRequest(candidate.ksi, ABBA, challenge)
+        case Challenge(challenge=challenge, abba=abba):
+            request = AuthenticationRequest(candidate.ksi, abba, challenge)
             waiting = waiting_for(Timer.T3560, env.policy.timers.t3560, request)
             return Move(AwaitAuthenticationResponse(challenged, waiting), (*actions, *waiting.start()))
-        case PeerProved(eid=eid, certificate=certificate, path=path):
-            proved = Prove(Step.AUTHENTICATE, f"the device is EID {eid}: {certificate}")
-            known = replace(challenged, candidate=replace(candidate, path=path))
+        case PeerProved(eid=eid, certificate=certificate, path=path, resumed=resumed):
+            text = f"the device is EID {eid}: {certificate}" + (RESUMED if resumed else "")
+            proved = Prove(Step.AUTHENTICATE, text)
+            known = replace(challenged, candidate=replace(candidate, path=path, certificate=certificate))
+            if not env.engines.admit(eid, env.now):
+                early = challenged.scheme.refuse(Cause.CONGESTION)
+                return _follow(known, early, env, *actions, Identify(eid), proved)
             if candidate.record is None:
-                return Move(AwaitProvedDevice(known), (*actions, proved, LookUpDevice(eid)))
-            return _decide(known, candidate.record, env, *actions, proved)
+                return Move(AwaitProvedDevice(known), (*actions, Identify(eid), proved, LookUpDevice(eid)))
+            return _decide(known, candidate.record, env, *actions, Identify(eid), proved)
+        case Pending(request=asked, listener=listener):
+            return Move(AwaitAaa(challenged, listener), (*actions, AskAaa(asked)))
         case Resynchronise(sqn_ms=sqn_ms):
             return _resynchronise(challenged, sqn_ms, *actions)
         case Authenticated() as authenticated:
             move = s3_accept.begin_cp(candidate, authenticated, env)
             ended = (EndStep(Step.AUTHENTICATE),) if candidate.scope is Scope.PROVISIONING else ()
             return Move(move.state, (*actions, *ended, *move.actions))
-        case Failed(cause=cause, eap_failure=eap, detail=detail):
-            raise AuthenticationRefused(cause, detail, eap)
+        case TurnedAway(authenticated=authenticated, cause=cause, detail=detail):
+            move = s3_accept.begin_cp(candidate, authenticated, env, Refused(cause, detail))
+            return Move(move.state, (*actions, *move.actions))
+        case Failed(cause=Cause.NETWORK_FAILURE, detail=detail):
+            raise Refused(Cause.NETWORK_FAILURE, detail)  # the fault is not the UE's, which may come again
+        case Failed(cause=Cause.CONGESTION):
+            raise TooEarly(Cause.CONGESTION, "too many attempts of this device, or of its maker's")
+        case Failed(cause=cause, eap_failure=eap, detail=detail, farewell=farewell):
+            raise AuthenticationRefused(cause, detail, eap, farewell)
+        case Discarded():
+            raise Misuse("a scheme discards what a UE says, not what its owner does")
 
 
 def _decide(challenged: Challenged, record: DeviceRecord, env: CpEnv, *actions: Action) -> Move | GoBack:
@@ -242,6 +295,16 @@ def _decide(challenged: Challenged, record: DeviceRecord, env: CpEnv, *actions: 
 def on_proved_device(state: AwaitProvedDevice, event: DeviceFound, env: CpEnv) -> Move | GoBack:
     """Go on as with a device that has said its EID at once."""
     return _decide(state.challenged, event.record, env)
+
+
+def on_aaa_answered(state: AwaitAaa, event: AaaAnswered, env: CpEnv) -> Move | GoBack:
+    """Go on with the word of an AAA server."""
+    return _follow(state.challenged, state.listener.on_aaa(event.answer), env)
+
+
+def on_aaa_silent(state: AwaitAaa, event: AaaSilent, env: CpEnv) -> Move | GoBack:
+    """Go on, or not, without one."""
+    return _follow(state.challenged, state.listener.on_aaa_silent(event.detail), env)
 
 
 def _resynchronise(challenged: Challenged, sqn_ms: int, *actions: Action) -> GoBack:
@@ -262,4 +325,6 @@ CP: Table = {
     (AwaitAuthenticationResponse, AuthenticationFailure): on_authentication_failure,
     (AwaitAuthenticationResponse, TimerFired): repeat_or(on_silence),
     (AwaitProvedDevice, DeviceFound): on_proved_device,
+    (AwaitAaa, AaaAnswered): on_aaa_answered,
+    (AwaitAaa, AaaSilent): on_aaa_silent,
 }

@@ -16,7 +16,7 @@ from rprov.crypto.hierarchy import KAmf, k_amf, k_gnb
 from rprov.errors import Refused
 from rprov.model.identifiers import Eid, Plmn, Supi
 from rprov.model.security import Nea, Nia, Scope
-from rprov.procedure import endings, s4_session, s6_detach
+from rprov.procedure import endings, s4_session, s6_detach, verdicts
 from rprov.procedure.actions import (
     Action,
     EndStep,
@@ -59,6 +59,7 @@ class AwaitSecurityMode(UeState):
     plmn: Plmn
     request: AttachRequest
     scheme: PeerScheme
+    abba: bytes = ABBA
     natural: ClassVar[Step] = Step.ATTACH
     phase: ClassVar[Phase] = Phase.COMMITTED
 
@@ -71,6 +72,7 @@ class AwaitVerdict(UeState):
     plmn: Plmn
     request: AttachRequest
     scheme: PeerScheme
+    abba: bytes = ABBA
     natural: ClassVar[Step] = Step.ATTACH
     phase: ClassVar[Phase] = Phase.NO_CONTEXT
 
@@ -98,7 +100,7 @@ def on_security_mode_command(
         raise Refused(Cause.SECURITY_MODE_REJECTED, "the network chose a null algorithm")
     if not (command.capability.supports_nia(command.nia) and command.capability.supports_nea(command.nea)):
         raise Refused(Cause.SECURITY_MODE_REJECTED, "the network chose an algorithm that this device does not have")
-    if command.abba != ABBA:
+    if command.abba != state.abba:
         raise Refused(Cause.SECURITY_MODE_REJECTED, "the network changed the ABBA")
     state.scheme.accept_success(command.eap)
     following = AwaitAttachAccept(state.intent, state.plmn, state.request)
@@ -157,6 +159,8 @@ class AwaitSecurityModeComplete(OfCandidate):
     identity: Eid | Supi
     k_amf: KAmf
     waiting: Waiting
+    refusal: Refused | None = None
+    """Why the UE is told no as soon as it can believe it; it is not let in then."""
     natural: ClassVar[Step] = Step.ATTACH
     phase: ClassVar[Phase] = Phase.COMMITTED
 
@@ -181,32 +185,38 @@ class AwaitAttachComplete(OfRegistration):
     natural: ClassVar[Step] = Step.ATTACH
 
 
-def begin_cp(candidate: Candidate, authenticated: Authenticated, env: CpEnv) -> Move:
-    """Command the security mode. The CP-CN gets K_SEAF and the identity from step 2, nothing more."""
+def begin_cp(candidate: Candidate, authenticated: Authenticated, env: CpEnv, refusal: Refused | None = None) -> Move:
+    """Command the security mode. The CP-CN gets K_SEAF and the identity from step 2, nothing more.
+
+    With a `refusal` the UE is turned away under these keys.
+    """
     identity = authenticated.identity
     supi = Supi.of_eid(identity, env.policy.plmn) if isinstance(identity, Eid) else identity
-    key = k_amf(authenticated.k_seaf, supi, ABBA)
+    key = k_amf(authenticated.k_seaf, supi, authenticated.abba)
     command = SecurityModeCommand(
         nea=candidate.algorithms.nea,
         nia=candidate.algorithms.nia,
         ksi=candidate.ksi,
         capability=candidate.request.capability,
-        abba=ABBA,
+        abba=authenticated.abba,
         eap=authenticated.eap_success,
     )
     waiting = waiting_for(Timer.T3560, env.policy.timers.t3560, command)
     install = InstallContext(candidate.ksi, key, candidate.algorithms, candidate.scope)
-    return Move(AwaitSecurityModeComplete(candidate, identity, key, waiting), (install, *waiting.start()))
+    following = AwaitSecurityModeComplete(candidate, identity, key, waiting, refusal)
+    return Move(following, (install, *waiting.start()))
 
 
 def on_security_mode_complete(
     state: AwaitSecurityModeComplete, event: Received[SecurityModeComplete], env: CpEnv
 ) -> Move:
     """Take the context into use and give the RAN its key. The MAC is verified under the new keys."""
+    refusal = state.refusal
     if event.message.attach_request != state.candidate.raw:
         # Somebody rewrote the unprotected request on its way: what we acted on is not what the UE said.
-        # The UE has the keys and proves it, so it is told under them, and believes it.
         refusal = Refused(Cause.SEMANTICALLY_INCORRECT, "the attach request was changed on its way")
+    if refusal is not None:
+        # The UE has the keys and proves it, so it is told under them, and believes it.
         reject = Send(AttachReject(refusal.cause, env.policy.backoff))
         return s6_detach.release_cp(state, refusal.cause, env, s6_detach.failed(state, refusal), TakeIntoUse(), reject)
     key = k_gnb(state.k_amf, event.count)
@@ -260,7 +270,14 @@ def on_context_set_up(state: AwaitContextSetup, _event: Received[InitialContextS
     guard = StartTimer(Timer.LIFETIME, seconds)
     return Move(
         AwaitAttachComplete(registration, waiting),
-        (StopTimer(Timer.CONTEXT_SETUP), proved, Register(record, state.candidate.path), guard, *waiting.start()),
+        (
+            StopTimer(Timer.CONTEXT_SETUP),
+            proved,
+            Register(record, state.candidate.path),
+            verdicts.admitted(state.candidate, registration),
+            guard,
+            *waiting.start(),
+        ),
     )
 
 

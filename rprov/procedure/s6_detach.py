@@ -12,7 +12,7 @@ from rprov.causes import Cause
 from rprov.errors import Refused
 from rprov.model.identifiers import Iccid, Teid
 from rprov.model.security import Scope
-from rprov.procedure import endings, s7_reattach
+from rprov.procedure import endings, s7_reattach, verdicts
 from rprov.procedure.actions import (
     Action,
     Close,
@@ -43,7 +43,7 @@ from rprov.procedure.phases import CpState, Held, OfRegistration, Phase, UeState
 from rprov.procedure.purpose import Intent, Step
 from rprov.procedure.registration import Registration, lifetime
 from rprov.wire.link import UeContextReleaseCommand, UeContextReleaseComplete, UeContextReleaseRequest
-from rprov.wire.messages import DetachAccept, DetachRequest
+from rprov.wire.messages import AttachReject, DetachAccept, DetachRequest
 
 # --- UE ---------------------------------------------------------------------------------------------------------------
 
@@ -108,7 +108,7 @@ def on_radio_lost(state: UeState, event: RadioLost, env: UeEnv) -> Move:
         return on_detach_accept(state, event, env)
     if isinstance(state, (endings.Deregistered, endings.AwaitRetry, s7_reattach.AwaitProfileEnabled)):
         return stay(state)
-    return endings.ue_failed(state, event.cause, "the connection ended", env)
+    return endings.ue_failed(state, event.cause, "the connection ended", env, backoff=event.backoff)
 
 
 def on_network_detach(state: UeState, event: Received[DetachRequest], env: UeEnv) -> Move:
@@ -162,6 +162,12 @@ class AwaitUeDetachAccept(OfRegistration):
         """The registration and the tunnel."""
         return Held(self.registration, self.teid)
 
+    @property
+    def why(self) -> Cause:
+        """What it was told."""
+        ordered = self.waiting.action.message if isinstance(self.waiting.action, Send) else None
+        return ordered.cause if isinstance(ordered, DetachRequest) else Cause.NORMAL
+
 
 @dataclass(frozen=True, slots=True)
 class Unreachable(OfRegistration):
@@ -173,10 +179,14 @@ class Unreachable(OfRegistration):
 
 @dataclass(frozen=True, slots=True)
 class Releasing(CpState):
-    """Keys, session and filter are gone; the RAN clears up. A repeated detach gets its answer from the tombstone."""
+    """Keys, session and filter are gone; the RAN clears up. A repeated detach gets its answer from the tombstone.
+
+    Only whoever was `known`, with a context, can say something again: of a stranger nothing is kept.
+    """
 
     was: Scope
     then: tuple[Action, ...] = ()
+    known: bool = False
     natural: ClassVar[Step] = Step.DETACH
     phase: ClassVar[Phase] = Phase.SECURED
 
@@ -203,13 +213,14 @@ class Gone(CpState):
 _CP_TIMERS = (Timer.T3560, Timer.T3570, Timer.T3550, Timer.T3522, Timer.T3580, Timer.LIFETIME, Timer.CONTEXT_SETUP)
 
 
-def _clear(state: CpState) -> tuple[Action, ...]:
+def _clear(state: CpState, cause: Cause) -> tuple[Action, ...]:
     """Everything of this UE in the core: timers, tunnel and filter, registration, keys."""
     held = state.held
+    why = state.why if isinstance(state, AwaitUeDetachAccept) else cause
     return (
         *(StopTimer(timer) for timer in _CP_TIMERS),
         *((CloseTunnel(held.teid),) if held.teid is not None else ()),
-        *((Deregister(held.registration.guti),) if held.registration is not None else ()),
+        *((Deregister(held.registration.guti), verdicts.ended(held.registration, why)) if held.registration else ()),
         DropContexts(),
     )
 
@@ -217,12 +228,12 @@ def _clear(state: CpState) -> tuple[Action, ...]:
 def release_cp(state: CpState, cause: Cause, env: CpEnv, *actions: Action, then: tuple[Action, ...] = ()) -> Move:
     """Clear the core and have the RAN clear the radio; `then` follows when it has."""
     if isinstance(state, (Unreachable, Gone)):
-        return Move(Gone(state.scope), (*actions, *_clear(state), Close()))
+        return Move(Gone(state.scope), (*actions, *_clear(state, cause), Close()))
     return Move(
-        Releasing(state.scope, then),
+        Releasing(state.scope, then, state.phase is Phase.SECURED),
         (
             *actions,
-            *_clear(state),
+            *_clear(state, cause),
             SendN2(UeContextReleaseCommand(cause)),
             StartTimer(Timer.CONTEXT_SETUP, env.policy.timers.context_setup),
         ),
@@ -255,7 +266,9 @@ def on_detach_ordered(state: CpState, event: DetachOrdered, env: CpEnv) -> Move:
 def _throw_out(state: CpState, cause: Cause, env: CpEnv) -> Move:
     held = state.held
     if held.registration is None:
-        return release_cp(state, cause, env)
+        # Whoever has to go for others hears when to come back; it may not believe it, and caps it.
+        told = (Send(AttachReject(cause, env.policy.backoff)),) if cause is Cause.CONGESTION else ()
+        return release_cp(state, cause, env, *told)
     waiting = waiting_for(Timer.T3522, env.policy.timers.t3522, DetachRequest(cause))
     stop = tuple(StopTimer(timer) for timer in _CP_TIMERS)
     return Move(AwaitUeDetachAccept(held.registration, held.teid, waiting), (*stop, *waiting.start()))
@@ -289,7 +302,7 @@ def _unreachable(state: CpState, env: CpEnv, *actions: Action) -> Move:
     if isinstance(state, Unreachable):
         return stay(state)
     if held.registration is None or isinstance(state, AwaitUeDetachAccept):
-        return Move(Gone(state.scope), (*_clear(state), *actions, Close()))
+        return Move(Gone(state.scope), (*_clear(state, Cause.RADIO_LINK_LOST), *actions, Close()))
     left = held.registration.expires_at - env.now
     if state.scope is Scope.ORDINARY:
         left = lifetime(state.scope, env)  # the implicit detach timer begins when the connection ends (TS 24.501 5.3.7)
@@ -300,7 +313,7 @@ def _unreachable(state: CpState, env: CpEnv, *actions: Action) -> Move:
 
 def on_implicit_detach(state: Unreachable, _event: TimerFired, _env: CpEnv) -> Move:
     """Nothing was heard of it for too long."""
-    return Move(Gone(state.scope), (*_clear(state), Close()))
+    return Move(Gone(state.scope), (*_clear(state, Cause.IMPLICITLY_DETACHED), Close()))
 
 
 def _all_gone(state: CpState) -> tuple[Action, ...]:
@@ -310,8 +323,10 @@ def _all_gone(state: CpState) -> tuple[Action, ...]:
 
 def on_released(state: Releasing, _event: object, env: CpEnv) -> Move:
     """The RAN has cleared up, or is silent."""
-    timers = (StopTimer(Timer.CONTEXT_SETUP), StartTimer(Timer.TOMBSTONE, env.policy.timers.tombstone))
-    return Move(Gone(state.scope), (*timers, *state.then))
+    stop = StopTimer(Timer.CONTEXT_SETUP)
+    if not state.known:
+        return Move(Gone(state.scope), (stop, *state.then, Close()))
+    return Move(Gone(state.scope), (stop, StartTimer(Timer.TOMBSTONE, env.policy.timers.tombstone), *state.then))
 
 
 def on_tombstone_over(state: Gone, _event: TimerFired, _env: CpEnv) -> Move:

@@ -22,7 +22,7 @@ from doubles.world import (
 from rprov.causes import Cause
 from rprov.crypto.suci import conceal
 from rprov.errors import Misuse
-from rprov.model.identifiers import Supi
+from rprov.model.identifiers import Supi, UeRadioId
 from rprov.model.policy import MAX_BACKOFF
 from rprov.model.records import SubscriberRecord
 from rprov.model.report import MessageSeen
@@ -32,8 +32,11 @@ from rprov.procedure import actions as act
 from rprov.procedure import events as ev
 from rprov.procedure import s1_attach
 from rprov.procedure.purpose import Purpose, Step
+from rprov.procedure.radio_connection import MAX_REJECT_WAIT
 from rprov.wire import messages as nas
 from rprov.wire.link import decode_n2_frame
+from rprov.wire.radio import RadioFrame, RrcReject, decode_radio_frame
+from rprov.wire.radio_asn1 import RadioAsn1
 
 SCHEMES = {
     "fake": (fake_scheme.cp_side, fake_scheme.ue_side),
@@ -240,6 +243,54 @@ def test_a_back_off_is_kept_but_never_longer_than_the_cap(said, waited):
         world.fire()
     assert world.now == waited
     assert ue.outcome.ok
+
+
+@pytest.mark.parametrize("cause", [Cause.CONGESTION, Cause.ILLEGAL_UE])
+@pytest.mark.parametrize(("said", "waited"), [(7, 7), (65_535, MAX_REJECT_WAIT)])
+def test_a_ran_without_room_is_tried_again_when_it_says_and_is_believed_nothing_else(said, waited, cause):
+    world = World()
+    refusals = [RrcReject(bytes(4), cause, said)]
+
+    def between(frame):
+        if refusals and frame.up and frame.link == "radio":
+            asked = RadioAsn1().decode(decode_radio_frame(frame.octets).payload)
+            answer = replace(refusals.pop(), transaction=asked.transaction)
+            return [replace(frame, octets=RadioFrame(UeRadioId(0), RadioAsn1().encode(answer)).encode(), up=False)]
+        return [frame]
+
+    world.between = between
+    ue = world.add_ue(ordinary())
+    world.pump()
+    assert world.state(ue) == "AwaitRetry"
+    while world.state(ue) == "AwaitRetry":
+        world.fire()
+    assert world.now == waited
+    assert ue.outcome.ok
+
+
+def test_whoever_has_to_go_for_others_is_told_when_to_come_back():
+    world = fake_world()
+    held = []
+
+    def between(frame):
+        if not frame.up and not held and isinstance(read_plain(world, frame), nas.AuthenticationRequest):
+            held.append(frame)
+            return []
+        return [frame]
+
+    world.between = between
+    ue = world.add_ue()
+    world.want(ue, provisioning())
+    world.pump()
+    assert held
+    world.cp_event(int(world.cp_ue(ue).cp_ue_id), ev.DetachOrdered(Cause.CONGESTION))
+    world.pump()
+    assert world.state(ue) == "AwaitRetry"
+    assert world.cps == {}, "of a stranger no tombstone is kept"
+    began = world.now
+    while world.state(ue) == "AwaitRetry":
+        world.fire()
+    assert world.now - began == world.cp_policy.backoff == 30
 
 
 @pytest.mark.parametrize("tries", [1, 3, 5])

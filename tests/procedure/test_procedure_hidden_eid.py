@@ -5,13 +5,14 @@ from functools import lru_cache
 
 import pytest
 from doubles import certificates, fake_scheme
+from doubles.eid_forms import shown_in
 from doubles.pki import EID, shared_pki
 from doubles.world import World, left_over, plain_nas, provisioning, read_plain, rewrite_plain
 
 from rprov.auth.eap_tls import EapTlsPeerEngines
 from rprov.causes import Cause
 from rprov.crypto.x509_crl import Revocations
-from rprov.model.identifiers import Eid, EidHint, swap_nibbles
+from rprov.model.identifiers import Eid, EidHint
 from rprov.model.records import DeviceRecord
 from rprov.model.tls import TlsChoices, TlsVersion
 from rprov.procedure import actions as act
@@ -32,30 +33,9 @@ def attach(world: World, eid: Eid = EID, hidden: bool = True):
     return ue
 
 
-def bits(octets: bytes) -> str:
-    return "".join(f"{octet:08b}" for octet in octets)
-
-
-def forms_of(eid: Eid) -> dict[str, str]:
-    """Every form in which the secret part of an EID could cross the radio, in bits: UPER aligns nothing to octets."""
-    secret = eid.digits[8:]
-    return {
-        "ASCII": bits(secret.encode()),
-        "7 bits": "".join(f"{ord(digit):07b}" for digit in secret),
-        "UTF-16": bits(secret.encode("utf-16-be")),
-        "BCD": "".join(f"{int(digit):04b}" for digit in secret),
-        "NumericString": "".join(f"{int(digit) + 1:04b}" for digit in secret),
-        "swapped BCD": bits(swap_nibbles(eid.octets)[4:]),
-        "half of it, BCD": "".join(f"{int(digit):04b}" for digit in secret[-14:]),
-        "number": f"{int(eid.digits):b}",
-        "number of the secret part": f"{int(secret):b}",
-    }
-
-
 def shown(world: World) -> list[str]:
     """The forms in which the EID stands in some frame of the radio."""
-    frames = [bits(frame.octets) for frame in world.log if frame.link == "radio"]
-    return [form for form, wanted in forms_of(EID).items() if any(wanted in frame for frame in frames)]
+    return shown_in((frame.octets for frame in world.log if frame.link == "radio"), EID)
 
 
 @lru_cache(maxsize=2)

@@ -15,6 +15,7 @@ from doubles import fake_scheme, samples
 from doubles.samples import EVENTS, INTENT, N2, NAS, RRC
 from doubles.world import World, ordinary, provisioning, then_download
 
+from rprov.auth.radius_exchange import AccessAnswer
 from rprov.causes import Cause
 from rprov.crypto.hierarchy import KAmf, KGnb
 from rprov.crypto.nas_algorithms import DOWNLINK, UPLINK
@@ -43,6 +44,7 @@ from rprov.security.policy import PLAIN_RRC, Phase, Receiver, plain_nas_allowed
 from rprov.wire.link import LinkMessage, N2Frame, N2Kind
 from rprov.wire.messages import NasMessage, SecurityModeCommand, SecurityModeComplete, Status
 from rprov.wire.radio import AsSecurityModeFailure, RadioFrame, RadioMessage, SrbKind, encode_srb
+from rprov.wire.radius import Code, Packet
 
 ROLES = {"ue": (UE, UeState), "cp": (CP, CpState), "ue-access": (ACCESS, AccessState), "ran": (RAN, RanState)}
 ALGORITHMS = Algorithms(Nea.NEA2, Nia.NIA2)
@@ -140,7 +142,16 @@ def thrown_out() -> None:
     world.pump()
 
 
-RUNS = (whole_run, ordinary_run, slow_shell, losses, thrown_out)
+def behind_aaa() -> None:
+    world = World(fake_scheme.through_aaa, fake_scheme.ue_side())
+    answer = ev.AaaAnswered(AccessAnswer("aaa", Packet(Code.ACCESS_CHALLENGE, 1, bytes(16), ())))
+    world.aaa = lambda request: answer
+    ue = world.add_ue(provisioning())
+    world.pump()
+    assert ue.outcome is None or ue.outcome.ok
+
+
+RUNS = (behind_aaa, whole_run, ordinary_run, slow_shell, losses, thrown_out)
 
 
 def fresh(state):
@@ -153,6 +164,8 @@ def fresh(state):
         elif item.name == "challenged":
             scheme = fake_scheme.FakeNetworkScheme(INTENT.identity, "5G:a network", round="hello")
             changes["challenged"] = replace(value, scheme=scheme)
+        elif item.name == "listener":
+            changes["listener"] = fake_scheme.FakePassThrough(INTENT.identity, "5G:a network")
     return replace(state, **changes) if changes else copy.copy(state)
 
 
