@@ -1,19 +1,20 @@
 """What every control link offers, whatever carries it. Knows no message and no role.
 
-    send    ordered by the calls; waits while the other side does not read
-    receive gives what came, in order; None when the other side closed; LinkLost when the link broke
+    send    ordered by the calls on each stream; waits while the other side does not read
+    receive gives what came, in the order of each stream; None when the other side closed; LinkLost when the link broke
     close   lets everything that was sent get there first
     abort   ends at once; the other side sees a broken link
 
 A frame has a stream and a payload protocol identifier, as SCTP has them; TCP carries both in a header.
 """
 
+import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple, Protocol
 
 from rprov.causes import Cause
-from rprov.errors import RprovError
+from rprov.errors import EncodeError, RprovError
 from rprov.wire.framing import MAX_PAYLOAD, Frame
 
 LIMIT = MAX_PAYLOAD
@@ -50,6 +51,8 @@ class Statistics:
     frames_received: int = 0
     octets_sent: int = 0
     octets_received: int = 0
+    opened: float = field(default_factory=time.monotonic, compare=False)
+    """When the link came to be."""
 
     def count_sent(self, payload: bytes) -> None:
         """Take one frame that was sent."""
@@ -74,6 +77,22 @@ class Link(Protocol):
         """The other end."""
 
     @property
+    def local_addresses(self) -> tuple[Address, ...]:
+        """Every address of this end; more than one where the transport does multi-homing."""
+
+    @property
+    def peer_addresses(self) -> tuple[Address, ...]:
+        """Every address of the other end."""
+
+    @property
+    def peer_names(self) -> tuple[str, ...] | None:
+        """The dNSNames of the peer's certificate; None where nothing protects the link."""
+
+    @property
+    def carrier(self) -> str:
+        """What carries it, in a word or two for a person: `tcp`, `sctp`."""
+
+    @property
     def streams(self) -> int:
         """How many streams both sides agreed on; see `stream_of`."""
 
@@ -84,8 +103,9 @@ class Link(Protocol):
     async def send(self, stream: int, ppid: int, payload: bytes) -> None:
         """Send one message of 1 to 65535 octets, then wait until the link takes more.
 
-        The order of calls is the order of frames, also among tasks. Whoever is cancelled while waiting has sent
-        the message all the same. Raises `LinkLost`, and `EncodeError` for a payload or stream that no frame can carry.
+        On each stream the order of calls is the order of frames, also among tasks; streams may overtake each other.
+        Whoever is cancelled while waiting has sent the message all the same. Raises `LinkLost`, and `EncodeError` for
+        what `require_sendable` refuses.
         """
 
     async def receive(self) -> Frame | None:
@@ -125,6 +145,16 @@ class Transport(Protocol):
 
     async def connect(self, host: str, port: int, limit: int = LIMIT) -> Link:
         """Open a link; raises `LinkLost` if nobody answers."""
+
+
+def require_sendable(stream: int, ppid: int, payload: bytes, streams: int = MAX_STREAMS) -> None:
+    """Refuse what not every transport carries, so that all refuse alike; raises `EncodeError`."""
+    if not 1 <= len(payload) <= MAX_PAYLOAD:
+        raise EncodeError(f"a message has 1 to {MAX_PAYLOAD} octets, not {len(payload)}")
+    if not 0 <= stream < streams:
+        raise EncodeError(f"the link has the streams 0 to {streams - 1}, not {stream}")
+    if not 0 <= ppid < 1 << 32:
+        raise EncodeError("a payload protocol identifier has 32 bits")
 
 
 def stream_of(ue_id: int, negotiated: int = MAX_STREAMS) -> int:

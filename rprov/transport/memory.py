@@ -15,9 +15,10 @@ from rprov.transport.link import (
     Listener,
     OnLink,
     Statistics,
+    require_sendable,
 )
 from rprov.transport.serving import Serving
-from rprov.wire.framing import Frame, encode_frame
+from rprov.wire.framing import Frame
 
 HIGH_WATER = 256 * 1024
 """A sender waits while the receiver has this many octets to take."""
@@ -81,6 +82,26 @@ class MemoryLink:
         return self._peer
 
     @property
+    def local_addresses(self) -> tuple[Address, ...]:
+        """This end; it has no other."""
+        return (self._local,)
+
+    @property
+    def peer_addresses(self) -> tuple[Address, ...]:
+        """The other end; it has no other."""
+        return (self._peer,)
+
+    @property
+    def peer_names(self) -> None:
+        """Nothing protects it."""
+        return
+
+    @property
+    def carrier(self) -> str:
+        """No wire at all."""
+        return "memory"
+
+    @property
     def streams(self) -> int:
         """As many as are of use."""
         return MAX_STREAMS
@@ -92,7 +113,7 @@ class MemoryLink:
 
     async def send(self, stream: int, ppid: int, payload: bytes) -> None:
         """Send one message, then wait until the link takes more; see `link.Link`."""
-        encode_frame(stream, ppid, payload)  # only to refuse what TCP would refuse
+        require_sendable(stream, ppid, payload)
         if self._lost is not None:
             raise self._lost
         if self._closed or self._outward.ended:

@@ -16,6 +16,10 @@ class Serving:
         self._tasks: set[asyncio.Task[None]] = set()
         self._open = True
 
+    def __len__(self) -> int:
+        """How many links somebody serves."""
+        return len(self._tasks)
+
     def take(self, link: Link) -> None:
         """Begin to serve a link, or abort it if the listener has closed meanwhile."""
         if not self._open:

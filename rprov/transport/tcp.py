@@ -15,6 +15,7 @@ from typing import cast
 from rprov.errors import DecodeError, EnvironmentLacks
 from rprov.transport.link import (
     LIMIT,
+    LINK_STREAM,
     MAX_STREAMS,
     Address,
     Link,
@@ -22,11 +23,15 @@ from rprov.transport.link import (
     Listener,
     OnLink,
     Statistics,
+    Transport,
+    require_sendable,
 )
 from rprov.transport.serving import Serving
 from rprov.wire.framing import Frame, FrameReader, encode_frame
 
 HIGH_WATER = 256 * 1024
+BACKLOG = 1024
+"""Connections that may wait to be accepted; with fewer, a thousand that come at once wait for seconds."""
 CONNECT_SECONDS = 10.0
 CLOSE_SECONDS = 5.0
 """How long an orderly end waits for a peer that does not read."""
@@ -40,9 +45,10 @@ _NOWHERE = Address("nowhere", 0)
 class TcpLink(asyncio.Protocol):
     """One connection. Made by `connect` and `listen`; see `link.Link`."""
 
-    def __init__(self, limit: int, serving: Serving | None = None) -> None:
+    def __init__(self, limit: int, serving: Serving | None = None, *, bare: bool = False) -> None:
         self._serving = serving
-        self._reader = FrameReader(limit)
+        self._bare = bare
+        self._reader = _Unframed() if bare else FrameReader(limit)
         self._transport: asyncio.Transport
         self._local = self._peer = _NOWHERE
         self._statistics = Statistics()
@@ -70,6 +76,26 @@ class TcpLink(asyncio.Protocol):
         return self._peer
 
     @property
+    def local_addresses(self) -> tuple[Address, ...]:
+        """This end; it has no other."""
+        return (self._local,)
+
+    @property
+    def peer_addresses(self) -> tuple[Address, ...]:
+        """The other end; it has no other."""
+        return (self._peer,)
+
+    @property
+    def peer_names(self) -> None:
+        """Nothing protects it."""
+        return
+
+    @property
+    def carrier(self) -> str:
+        """What it is."""
+        return "tcp"
+
+    @property
     def streams(self) -> int:
         """As many as are of use; TCP has no limit of its own."""
         return MAX_STREAMS
@@ -81,7 +107,8 @@ class TcpLink(asyncio.Protocol):
 
     async def send(self, stream: int, ppid: int, payload: bytes) -> None:
         """Send one message, then wait until the link takes more; see `link.Link`."""
-        frame = encode_frame(stream, ppid, payload)
+        require_sendable(stream, ppid, payload)
+        frame = payload if self._bare else encode_frame(stream, ppid, payload)
         self._require_open()
         # Written before the wait, not after: so the order is that of the calls, whoever wakes up first.
         self._transport.write(frame)
@@ -159,7 +186,8 @@ class TcpLink(asyncio.Protocol):
         try:
             frames = self._reader.feed(data)
         except DecodeError as error:
-            self._lose(f"was aborted: the peer sent no frame ({error})")
+            why = "speaks TLS, and this end does not" if _looks_like_tls(data) else f"sent no frame ({error})"
+            self._lose(f"was aborted: the peer {why}")
             return
         if not frames:
             return
@@ -240,26 +268,59 @@ class TcpListener:
         await self._server.wait_closed()
 
 
-async def listen(host: str, port: int, on_link: OnLink, limit: int = LIMIT) -> Listener:
-    """Accept links at an address; see `link.Transport`."""
+class _Unframed:
+    """In place of a `FrameReader` where something above knows the ends of messages."""
+
+    within_frame = False
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """Give what came as it came."""
+        return [Frame(LINK_STREAM, 0, bytes(data))]
+
+
+async def listen(host: str, port: int, on_link: OnLink, limit: int = LIMIT, *, bare: bool = False) -> Listener:
+    """Accept links at an address; see `link.Transport`, and `bare_tcp` for what bare ones are."""
     serving = Serving(on_link)
+    loop = asyncio.get_running_loop()
     try:
-        server = await asyncio.get_running_loop().create_server(lambda: TcpLink(limit, serving), host, port)
+        server = await loop.create_server(lambda: TcpLink(limit, serving, bare=bare), host, port, backlog=BACKLOG)
     except OSError as error:
         raise EnvironmentLacks(f"cannot listen at {Address(host, port)}: {error.strerror or error}") from error
     return TcpListener(server, serving)
 
 
-async def connect(host: str, port: int, limit: int = LIMIT) -> Link:
-    """Open a link; see `link.Transport`."""
+async def connect(host: str, port: int, limit: int = LIMIT, *, bare: bool = False) -> Link:
+    """Open a link; see `link.Transport`, and `bare_tcp` for what bare ones are."""
+    loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            _, link = await asyncio.get_running_loop().create_connection(lambda: TcpLink(limit), host, port)
+            _, link = await loop.create_connection(lambda: TcpLink(limit, bare=bare), host, port)
     except TimeoutError as error:
         raise LinkLost(f"cannot connect to {Address(host, port)}: no answer in {CONNECT_SECONDS:g} s") from error
     except OSError as error:
         raise LinkLost(f"cannot connect to {Address(host, port)}: {error.strerror or error}") from error
     return link
+
+
+class _Bare:
+    """The same without any header: octets arrive in order, but cut anywhere, and streams are not told."""
+
+    async def listen(self, host: str, port: int, on_link: OnLink, limit: int = LIMIT) -> Listener:
+        """Accept links at an address; see `link.Transport`."""
+        return await listen(host, port, on_link, limit, bare=True)
+
+    async def connect(self, host: str, port: int, limit: int = LIMIT) -> Link:
+        """Open a link; see `link.Transport`."""
+        return await connect(host, port, limit, bare=True)
+
+
+bare_tcp: Transport = _Bare()
+"""TCP for what finds the ends of messages itself: TLS, whose records are on the wire then as everybody knows them."""
+
+
+def _looks_like_tls(data: bytes) -> bool:
+    """Whether these are the first octets of an alert or a handshake record (RFC 8446 5.1): a frame never looks so."""
+    return data[:1] in (b"\x15", b"\x16") and data[1:2] == b"\x03"
 
 
 def _address(name: object) -> Address:

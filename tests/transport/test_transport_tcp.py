@@ -1,17 +1,44 @@
-"""What only TCP can suffer: octets that are no frame, frames cut in pieces, a peer that goes in the middle of one."""
+"""The contract over TCP, and what only TCP can suffer: octets that are no frame, a peer gone in the middle of one."""
 
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 
 import pytest
+from contract import *  # noqa: F403
+from contract import LOOPS, Play, always, player
+from contract_wire import *  # noqa: F403
+from contract_wire import Cut
 from doubles.loop import run
+from doubles.sockets import deafen
 
 from rprov.transport import tcp
 from rprov.transport.link import Link, LinkLost
 from rprov.wire.framing import Frame, encode_frame
 
 HOST = "127.0.0.1"
+
+
+@pytest.fixture(params=LOOPS)
+def play(request: pytest.FixtureRequest) -> Play:
+    return player(always(tcp), request.param)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> Play:
+    low = (("TCP_KEEPIDLE", 1), ("TCP_KEEPINTVL", 1), ("TCP_KEEPCNT", 1), ("TCP_USER_TIMEOUT", 300))
+    monkeypatch.setattr(tcp, "KEEPALIVE", low)
+    monkeypatch.setattr(tcp, "CLOSE_SECONDS", 0.1)
+    return player(always(tcp), "uvloop")
+
+
+@pytest.fixture
+def cut() -> Cut:
+    def both(*ends: Link) -> None:
+        for end in ends:
+            deafen(end._transport.get_extra_info("socket"))  # type: ignore[attr-defined]
+
+    return both
 
 
 async def served(rude: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]) -> object:
@@ -41,7 +68,6 @@ GARBAGE = (
     b"GET / HTTP/1.1\r\nHost: ran\r\n\r\n",
     bytes(10),  # a frame of no octets
     b"\xff" * 10,  # a frame of 4 GiB
-    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # a TLS ClientHello
 )
 
 
