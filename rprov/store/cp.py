@@ -1,5 +1,7 @@
 """What a CP asks of its store: devices, subscribers with fresh sequence numbers, contexts. No SQL here."""
 
+from collections.abc import Callable
+
 from sqlalchemy import Connection
 
 from rprov.errors import Misuse
@@ -24,6 +26,10 @@ class CpStore:
         self._seal = database.seal
         self._numbers = subscribers.SequenceNumbers()
         self._writer.when_rolled_back(self._numbers.forget)
+
+    def observe(self, observe: Callable[[str, float], None]) -> None:
+        """Have each job told: read or write, and the seconds from question to answer."""
+        self._writer.observe(observe)
 
     async def close(self) -> None:
         """Finish what waits and close."""

@@ -1,12 +1,11 @@
 """CRLs as files: read for the CP, written for a test PKI. What makes a CRL believed is `crypto/x509_crl.py`'s affair.
 
-ci.crl     what the CI revokes
-eum.crl    what the EUM revokes, with the EUM's certificate after it: a CP has no other way to know it
+ci.crl          what the CI revokes
+eum.crl         what the EUM revokes, with the EUM's certificate after it: a CP has no other way to know it
+network-ca.crl  what the network revokes: RANs and CPs
 """
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -15,14 +14,25 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from rprov.crypto import issue
-from rprov.crypto.x509 import Role, check_chain, subject_key_id
-from rprov.crypto.x509_crl import Revocations, read_revocations
-from rprov.crypto.x509_path import describe, extension
-from rprov.errors import ConfigError, EnvironmentLacks, Refused
-from rprov.store.pki import Issuing, load_chain, load_key, read_file
+from rprov.crypto.x509 import Role, check_chain
+from rprov.crypto.x509_crl import Revocations, judge_crl, revocations
+from rprov.errors import ConfigError
+from rprov.store.ocsp import (
+    OCSP_KINDS,
+    files_below,
+    issuer_name,
+    load_response,
+    naming,
+    read_device_status,
+    replace_file,
+)
+from rprov.store.pki import Issuing, certificates_in, load_chain, load_key, read_file
 
-ISSUERS = ("ci", "eum")
+ISSUERS = ("ci", "eum", "network-ca")
 """The authorities of a test PKI that say what of theirs is revoked."""
+
+LARGEST_FILE = 1 << 26
+"""Octets of a file of CRLs; a million entries in PEM have 48 MB."""
 
 _KINDS = ("*.pem", "*.crl", "*.der")
 _BEGIN_CRL, _END_CRL = b"-----BEGIN X509 CRL-----", b"-----END X509 CRL-----"
@@ -37,55 +47,50 @@ class CrlFile(NamedTuple):
 
 def load_crl_file(path: Path) -> CrlFile:
     """Read one PEM or DER file; raises `ConfigError`."""
-    octets = read_file(path)
+    octets = read_file(path, most=LARGEST_FILE)
     try:
         if b"-----BEGIN" not in octets:
             return CrlFile((x509.load_der_x509_crl(octets),), ())
         pieces = [_BEGIN_CRL + piece.partition(_END_CRL)[0] + _END_CRL for piece in octets.split(_BEGIN_CRL)[1:]]
         crls = tuple(x509.load_pem_x509_crl(piece) for piece in pieces)
-        certified = b"-----BEGIN CERTIFICATE-----" in octets
-        issuers = tuple(x509.load_pem_x509_certificates(octets)) if certified else ()
     except ValueError:
-        raise ConfigError(f"{path}: there is a CRL or a certificate in this file that cannot be read") from None
+        raise ConfigError(f"{path}: there is a CRL in this file that cannot be read") from None
     if not crls:
         raise ConfigError(f"{path}: there is no CRL in this file")
-    return CrlFile(crls, issuers)
+    return CrlFile(crls, certificates_in(path, octets))
 
 
 def load_revocations(
-    paths: Sequence[Path], anchors: Sequence[x509.Certificate], at: datetime, *, required: bool = False
+    paths: Sequence[Path],
+    anchors: Sequence[x509.Certificate],
+    at: datetime,
+    *,
+    required: bool = False,
+    ocsp: Sequence[Path] = (),
 ) -> Revocations:
-    """Read all CRLs of these files and directories, and verify them; raises `ConfigError` for any that is wrong."""
-    found = [(file, load_crl_file(file)) for path in paths for file in _files(path)]
+    """Read all CRLs, and the OCSP responses of `ocsp`, and verify them; raises `ConfigError` for any that is wrong.
+
+    Both may be files or directories. A response is believed if an anchor has signed it, an EUM whose certificate it
+    or a CRL file brings, or a delegate of these.
+    """
+    found = [(file, load_crl_file(file)) for path in paths for file in files_below(path, _KINDS)]
+    responses = [(file, load_response(file)) for path in ocsp for file in files_below(path, OCSP_KINDS)]
     issuers = list(anchors)
     for file, (_, given) in found:
-        with _naming(file):
+        with naming(file):
             for issuer in given:
                 if issuer not in anchors:
                     check_chain(issuer, [], anchors, Role.EUM, at)
         issuers += given
+    judged = []
     for file, (crls, _) in found:
-        with _naming(file):
-            read_revocations(crls, issuers, at)
-    return read_revocations([crl for _, (crls, _) in found for crl in crls], issuers, at, required=required)
-
-
-@contextmanager
-def _naming(file: Path) -> Iterator[None]:
-    """Turn a refusal into words about the file."""
-    try:
-        yield
-    except Refused as error:
-        raise ConfigError(f"{file}: {error}") from error
-
-
-def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    found = sorted({file for kind in _KINDS for file in path.glob(kind)})
-    if not found:
-        raise ConfigError(f"{path}: there is no {', '.join(_KINDS)} file in this directory")
-    return found
+        with naming(file):
+            judged += [judge_crl(crl, issuers, at) for crl in crls]
+    statuses = []
+    for file, response in responses:
+        with naming(file):
+            statuses.append(read_device_status(response, issuers, anchors, at))
+    return revocations(judged, required=required).with_responses(statuses)
 
 
 # --- a test PKI -------------------------------------------------------------------------------------------------------
@@ -99,16 +104,14 @@ def revoke(place: Path, issuing: Issuing, certificates: Sequence[Path] = ()) -> 
     authorities = {name: load_chain(place / f"{name}.pem")[0] for name in ISSUERS}
     serials: dict[str, set[int]] = {name: set() for name in ISSUERS}
     for file in certificates:
-        serials[_issuer_of(load_chain(file)[0], authorities, file)].add(load_chain(file)[0].serial_number)
+        serials[issuer_name(load_chain(file)[0], authorities, file)].add(load_chain(file)[0].serial_number)
     return [_rewrite(place, issuing, name, authorities[name], serials[name]) for name in ISSUERS]
 
 
-def _issuer_of(certificate: x509.Certificate, authorities: dict[str, x509.Certificate], file: Path) -> str:
-    authority = extension(certificate, x509.AuthorityKeyIdentifier)
-    for name, issuer in authorities.items():
-        if authority is not None and authority.key_identifier == subject_key_id(issuer) and certificate != issuer:
-            return name
-    raise ConfigError(f"{file}: no authority here has issued {describe(certificate)}")
+def revoked_serials(place: Path) -> frozenset[int]:
+    """Read which serial numbers the CRLs of a test PKI name, if it has any; raises `ConfigError`."""
+    paths = [path for path in (place / f"{name}.crl" for name in ISSUERS) if path.exists()]
+    return frozenset(entry.serial_number for path in paths for crl in load_crl_file(path).crls for entry in crl)
 
 
 def _rewrite(place: Path, issuing: Issuing, name: str, issuer: x509.Certificate, serials: set[int]) -> Path:
@@ -121,19 +124,7 @@ def _rewrite(place: Path, issuing: Issuing, name: str, issuer: x509.Certificate,
         number = older.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number + 1
     crl = issue.make_crl(issuer, load_key(place / f"{name}.key"), revoked, number, issuing.now, issuing.days)
     octets = crl.public_bytes(Encoding.PEM)
-    if name != ISSUERS[0]:
+    if issuer.issuer != issuer.subject:  # no anchor of anybody
         octets += issuer.public_bytes(Encoding.PEM)
-    _replace(path, octets)
+    replace_file(path, octets)
     return path
-
-
-def _replace(path: Path, octets: bytes) -> None:
-    """Exchange a file at once: a CP may read it at any time."""
-    beside = path.with_name(f".{path.name}.new")
-    try:
-        beside.write_bytes(octets)
-        os.replace(beside, path)
-    except OSError as error:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
-        raise EnvironmentLacks(f"{path}: cannot be written: {error.strerror}") from None

@@ -14,6 +14,7 @@ from rprov.model.sections import (
 from rprov.store.database import Database, open_database
 from rprov.store.migrations import Room
 from rprov.store.schema import EUICC_CARDS
+from rprov.store.tickets import TicketStore
 from rprov.store.writer import Conflict
 
 
@@ -34,6 +35,8 @@ class EuiccStore:
     def __init__(self, database: Database) -> None:
         self._writer = database.writer
         self._seal = database.seal
+        self.tickets = TicketStore(database)
+        """What the devices of these cards resume with."""
 
     async def close(self) -> None:
         """Finish what waits and close."""

@@ -59,7 +59,13 @@ _EUICC_1: Step = (
     "CREATE TABLE euicc_cards (eid TEXT PRIMARY KEY NOT NULL, version BIGINT NOT NULL, sealed_state OCTETS NOT NULL)",
 )
 
-STEPS: Mapping[Room, tuple[Step, ...]] = {Room.CP: (_CP_1, _CP_2), Room.SMDP: (_SMDP_1,), Room.EUICC: (_EUICC_1,)}
+_EUICC_2: Step = ("CREATE TABLE euicc_tickets (eid TEXT PRIMARY KEY NOT NULL, sealed_ticket OCTETS NOT NULL)",)
+
+STEPS: Mapping[Room, tuple[Step, ...]] = {
+    Room.CP: (_CP_1, _CP_2),
+    Room.SMDP: (_SMDP_1,),
+    Room.EUICC: (_EUICC_1, _EUICC_2),
+}
 """For each room its versions in order; the first is version 1."""
 
 _GROUND = (

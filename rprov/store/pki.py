@@ -2,12 +2,13 @@
 
     ci.pem ── eum.pem ── device.pem, euicc.pem      (leaf first, then the EUM)
        └───── dp-tls.pem dp-auth.pem dp-pb.pem
-    network-ca.pem ── cp.pem        suci.key: with it the home network reveals SUCIs
+    network-ca.pem ── cp.pem, ran.pem    suci.key: with it the home network reveals SUCIs
 
 Never overwrites a file. What stands in a certificate is decided in `crypto/issue.py`, what is believed in `x509.py`.
 """
 
 import os
+import ssl
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,11 +18,13 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, x25519
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from rprov.crypto import issue
 from rprov.crypto.suci import PROFILE_A, PROFILE_B, HomeNetworkKey
-from rprov.crypto.x509 import Role, eid_of, eum_permits, roles, subject_key_id
-from rprov.errors import ConfigError, EnvironmentLacks, Refused
+from rprov.crypto.x509 import Role, eid_of, eum_permits, parse_certificate, roles, subject_key_id
+from rprov.crypto.x509_nodes import ran_certificate_name
+from rprov.errors import ConfigError, DecodeError, EnvironmentLacks, Refused
 from rprov.model.env import Entropy
 from rprov.model.identifiers import Eid, Plmn
 from rprov.model.secret import Secret
@@ -32,7 +35,7 @@ SMDP_OID = "2.999.10"
 MAX_FILE = 1 << 20
 """Octets of a PEM file; a bundle of anchors of a whole industry is smaller."""
 
-
+_BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
 _PLAIN = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
 
 
@@ -58,7 +61,7 @@ class Issuing:
 def init_pki(
     place: Path, issuing: Issuing, plmn: Plmn, fqdn: str, eid_prefix: str, organization: str = "rprov test EUM"
 ) -> list[Path]:
-    """Make everything but devices: CI, EUM, network CA, CP, SM-DP+, SUCI key; gives the files. Raises `ConfigError`."""
+    """Make everything but devices: CI, EUM, network CA, CP, RAN, SM-DP+, SUCI key. Raises `ConfigError`."""
     terms = issuing.terms
     ci_key, eum_key, ca_key, cp_key, tls_key, auth_key, pb_key = (issuing.key() for _ in range(7))
     ci = issue.make_ci(ci_key, **terms)
@@ -73,6 +76,7 @@ def init_pki(
         **_pair("dp-tls", tls_key, issue.make_dp_tls(ci, ci_key, tls_key, fqdn, SMDP_OID, **terms)),
         **_pair("dp-auth", auth_key, issue.make_dp_auth(ci, ci_key, auth_key, SMDP_OID, **terms)),
         **_pair("dp-pb", pb_key, issue.make_dp_pb(ci, ci_key, pb_key, SMDP_OID, **terms)),
+        **_ran(ca, ca_key, issuing, "ran", plmn, "ran"),
         "suci.key": _suci_key(PROFILE_B, issuing.entropy),
     }
     return _write(place, files)
@@ -99,6 +103,22 @@ def issue_euicc(place: Path, issuing: Issuing, eid: Eid, name: str = "euicc") ->
     return _issue(place, issuing, eid, name, Role.EUICC)
 
 
+def issue_ran(place: Path, issuing: Issuing, ran_name: str, plmn: Plmn, name: str = "ran") -> list[Path]:
+    """Make the key and certificate with which a RAN of that name proves itself on N2; raises `ConfigError`."""
+    if not (place / "network-ca.pem").exists():
+        raise ConfigError(f"{place}: there is no PKI here (network-ca.pem is missing): rprov pki init {place}")
+    ca, ca_key = load_chain(place / "network-ca.pem")[0], load_key(place / "network-ca.key")
+    return _write(place, _ran(ca, ca_key, issuing, ran_name, plmn, name))
+
+
+def _ran(
+    ca: x509.Certificate, ca_key: issue.NetworkKey, issuing: Issuing, ran_name: str, plmn: Plmn, name: str
+) -> dict[str, bytes]:
+    key = issuing.key()
+    names, usage = [ran_certificate_name(ran_name, plmn)], (ExtendedKeyUsageOID.CLIENT_AUTH,)
+    return _pair(name, key, issue.make_network(ca, ca_key, key, names, extended_usage=usage, **issuing.terms))
+
+
 def _issue(place: Path, issuing: Issuing, eid: Eid, name: str, role: Role) -> list[Path]:
     if not (place / "eum.pem").exists():
         raise ConfigError(f"{place}: there is no PKI here (eum.pem is missing): rprov pki init {place}")
@@ -115,13 +135,24 @@ def _issue(place: Path, issuing: Issuing, eid: Eid, name: str, role: Role) -> li
 
 def load_chain(path: Path) -> tuple[x509.Certificate, ...]:
     """Read the certificates of a PEM file, or the one of a DER file, in their order; raises `ConfigError`."""
-    octets = read_file(path)
+    found = certificates_in(path, read_file(path))
+    if not found:
+        raise ConfigError(f"{path}: there is no certificate in this file")
+    return found
+
+
+def certificates_in(path: Path, octets: bytes) -> tuple[x509.Certificate, ...]:
+    """Read the certificates among what a file holds, PEM, or the one that it is, DER; raises `ConfigError`."""
     try:
-        if b"-----BEGIN" in octets:
-            return tuple(x509.load_pem_x509_certificates(octets))
-        return (x509.load_der_x509_certificate(octets),)
-    except ValueError:
-        raise ConfigError(f"{path}: there is no certificate in this file") from None
+        if b"-----BEGIN" not in octets:
+            return (parse_certificate(octets),) if octets.startswith(b"\x30") else ()
+        pieces = octets.decode("ascii", "replace").split(_BEGIN)[1:]
+        return tuple(
+            parse_certificate(ssl.PEM_cert_to_DER_cert(_BEGIN + piece.partition(_END)[0] + _END)) for piece in pieces
+        )
+    except (ValueError, DecodeError) as error:
+        why = f" ({error})" if isinstance(error, DecodeError) else ""
+        raise ConfigError(f"{path}: there is a certificate in this file that cannot be read{why}") from None
 
 
 def load_key(path: Path) -> ec.EllipticCurvePrivateKey:
@@ -177,18 +208,18 @@ def check_pair(
         raise ConfigError(f"{path}: the private key is not that of the certificate")
 
 
-def read_file(path: Path, secret: bool = False) -> bytes:
+def read_file(path: Path, secret: bool = False, most: int = MAX_FILE) -> bytes:
     """Read a file of bounded size, one that only its owner may read if it is `secret`; raises `ConfigError`."""
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
-            octets = file.read(MAX_FILE + 1)
+            octets = file.read(most + 1)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     if secret and stat.S_IMODE(mode) & 0o077:
         raise ConfigError(f"{path}: others may read this private key: chmod 600 it")
-    if len(octets) > MAX_FILE:
-        raise ConfigError(f"{path}: more than {MAX_FILE} octets")
+    if len(octets) > most:
+        raise ConfigError(f"{path}: more than {most} octets")
     return octets
 
 

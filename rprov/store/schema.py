@@ -111,3 +111,10 @@ EUICC_CARDS = Table(
     Column("version", BigInteger, nullable=False),
     Column("sealed_state", LargeBinary, nullable=False),
 )
+
+EUICC_TICKETS = Table(
+    "euicc_tickets",
+    METADATA,
+    Column("eid", Text, primary_key=True),
+    Column("sealed_ticket", LargeBinary, nullable=False),
+)

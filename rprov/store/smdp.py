@@ -1,5 +1,6 @@
 """What an SM-DP+ asks of its store: orders with their profile packages, and news for the CP. No SQL here."""
 
+from collections.abc import Callable
 from functools import partial
 
 from sqlalchemy import Connection
@@ -32,6 +33,10 @@ class SmdpStore:
         self._writer = database.writer
         self._seal = database.seal
         self._with_cp = with_cp
+
+    def observe(self, observe: Callable[[str, float], None]) -> None:
+        """Have each job told: read or write, and the seconds from question to answer."""
+        self._writer.observe(observe)
 
     async def close(self) -> None:
         """Finish what waits and close."""

@@ -44,6 +44,7 @@ class _Request:
     writes: bool
     loop: asyncio.AbstractEventLoop
     answer: asyncio.Future[Any]
+    asked: float
     result: Any = None
     error: Exception | None = None
 
@@ -56,12 +57,17 @@ class Writer:
         self._queue: SimpleQueue[_Request | None] = SimpleQueue()
         self._closed = False
         self._forget: list[Callable[[], None]] = []
+        self._observe: Callable[[str, float], None] | None = None
         self._thread = Thread(target=self._run, name="rprov-store", daemon=True)
         self._thread.start()
 
     def when_rolled_back(self, forget: Callable[[], None]) -> None:
         """Call `forget`, in the thread, whenever work was taken back: what a job remembers of it is void."""
         self._forget.append(forget)
+
+    def observe(self, observe: Callable[[str, float], None]) -> None:
+        """Have each job told, in the loop: read or write, and the seconds from question to answer."""
+        self._observe = observe
 
     async def write(self, job: Job[T]) -> T:
         """Run `job` in a transaction; raises what it raises, or `StoreFailed`.
@@ -85,9 +91,11 @@ class Writer:
         if self._closed:
             raise Misuse("the store is closed")
         loop = asyncio.get_running_loop()
-        request = _Request(job, writes, loop, loop.create_future())
+        request = _Request(job, writes, loop, loop.create_future(), loop.time())
         self._queue.put(request)
         answer: T = await request.answer
+        if self._observe is not None:
+            self._observe("write" if writes else "read", loop.time() - request.asked)
         return answer
 
     def _run(self) -> None:

@@ -83,8 +83,8 @@ def test_only_the_steps_that_are_missing_are_taken(engine: Engine) -> None:
 def test_a_database_from_the_future_is_refused(engine: Engine) -> None:
     step = ("CREATE TABLE lamps (id INTEGER PRIMARY KEY)",)
     with engine.begin() as connection:
-        migrate(connection, Room.EUICC, (step, ("DROP TABLE lamps",)))
-        with pytest.raises(ConfigError, match="have version 2, of a newer rprov; this one knows 1"):
+        migrate(connection, Room.EUICC, (step, ("DROP TABLE lamps",), step))
+        with pytest.raises(ConfigError, match="have version 3, of a newer rprov; this one knows 2"):
             migrate(connection, Room.EUICC)
 
 

@@ -1,11 +1,13 @@
 """PKI files as daemons read them: what is no key, whose key others may read, what is no certificate."""
 
+import ssl
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa, x25519
+from doubles.odd_serials import ZERO, with_serial
 from doubles.pki import EID, EID_PREFIX, NOW, PLMN, SMDP_FQDN, seeded, shared_pki
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -140,3 +142,13 @@ def test_facts_of_a_certificate_are_what_it_says(made: Path) -> None:
     assert found.not_after > datetime(2036, 1, 1, tzinfo=UTC)
     assert facts(load_chain(made / "dp-tls.pem")[0]).names == (SMDP_FQDN,)
     assert facts(load_chain(made / "eum.pem")[0]).eid == ""
+
+
+@pytest.mark.parametrize("pem", [True, False])
+def test_a_serial_number_that_is_not_positive_is_said_and_no_warning_written(tmp_path, pem, recwarn):
+    der = with_serial(shared_pki().device, shared_pki().eum, ZERO)
+    file = tmp_path / "odd.pem"
+    file.write_bytes(ssl.DER_cert_to_PEM_cert(der).encode() if pem else der)
+    with pytest.raises(ConfigError, match=r"odd\.pem: .*serial number is not positive"):
+        load_chain(file)
+    assert not recwarn.list
