@@ -1,7 +1,7 @@
 """How log lines look and where they go. A library is silent until asked: only a command calls `configure`.
 
 text  12.034 info    [cp ue=12 s2_authenticate] EAP-TLS finished, 9 rounds
-json  {"t":12.034,"level":"info","role":"cp","ue":"12","step":"s2_authenticate","state":null,...,"text":"…"}
+json  {"t":12.034,"level":"info","role":"cp","eid":"8904…","ue":"12","step":"s2_authenticate",…,"text":"…"}
 """
 
 import json
@@ -58,7 +58,7 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
 
 
-_FROM_RECORD = (LogField.ROLE, LogField.UE, LogField.STEP, LogField.STATE, LogField.EVENT)
+_FROM_RECORD = (LogField.ROLE, LogField.EID, LogField.UE, LogField.STEP, LogField.STATE, LogField.EVENT)
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:

@@ -6,12 +6,23 @@ written is counted in `dropped`.
 
 import json
 import logging
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from typing import Any, TextIO, assert_never
 
 from rprov.model.numbers import LogField
-from rprov.model.report import Discarded, MessageSeen, Proof, Recorder, ReportItem, StepEnded, Transition
+from rprov.model.report import (
+    Act,
+    Discarded,
+    Identified,
+    MessageSeen,
+    Proof,
+    Recorder,
+    ReportItem,
+    StepEnded,
+    Transition,
+    Verdict,
+)
 
 STEP_MODULES = (
     "",
@@ -27,6 +38,10 @@ STEP_MODULES = (
 
 MAX_ITEMS = 1_000_000
 """Some 5,000 devices' procedures: enough for every report, and an end to what a run can hold."""
+
+
+MAX_KNOWN = 20_000
+"""UEs of which a log remembers the EID."""
 
 
 def module_of(step: int) -> str:
@@ -58,16 +73,23 @@ class MemoryRecorder:
         self._items.clear()
 
 
+_AT_DEBUG = frozenset({Transition, MessageSeen, Verdict})
+"""Most items are of these: no line is made of one that nobody wants to read."""
+
+
 class LogRecorder:
     """Writes each item as one log line. One line per move is the whole story of an attach."""
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
+        self._eids: OrderedDict[tuple[str, str], str] = OrderedDict()
         self.dropped = 0
         """Nothing is ever dropped here: `logging` takes care of a stream that fails."""
 
     def record(self, item: ReportItem) -> None:
         """Log one item; a move or a message at debug, what is established or refused at info."""
+        if type(item) in _AT_DEBUG and not self._logger.isEnabledFor(logging.DEBUG):
+            return
         level = logging.DEBUG
         state = event = None
         match item:
@@ -87,11 +109,28 @@ class LogRecorder:
                 level, text = logging.INFO, "done"
             case StepEnded():
                 level, text = logging.WARNING, f"failed: {item.detail}"
+            case Identified():
+                self._learn(item)
+                text = f"is the device {item.eid}"
+            case Verdict():
+                continued = f": {item.detail or item.cause}" if item.act is Act.REFUSED else ""
+                text = f"{item.identity or 'nobody known'} {item.act.value}{continued}"
             case _:
                 assert_never(item)
         if self._logger.isEnabledFor(level):
-            fields = {"role": item.role, "ue": _ue(item), "step": module_of(_step(item))}
+            ue = _ue(item)
+            fields = {
+                "role": item.role,
+                "eid": self._eids.get((item.role, ue)),
+                "ue": ue,
+                "step": module_of(_step(item)),
+            }
             self._logger.log(level, "%s", text, extra={**fields, "state": state, "event": event})
+
+    def _learn(self, item: Identified) -> None:
+        self._eids[item.role, item.ue] = str(item.eid)
+        if len(self._eids) > MAX_KNOWN:
+            self._eids.popitem(last=False)
 
 
 class JsonLinesRecorder:
@@ -130,6 +169,10 @@ class JsonLinesRecorder:
                 return line | {"kind": "discarded", "link": item.link, "reason": item.reason}
             case StepEnded():
                 return line | {"kind": "step", "ok": item.ok, "detail": item.detail}
+            case Identified():
+                return line | {"kind": "identified", "eid": str(item.eid)}
+            case Verdict():
+                return line | {"kind": "verdict"} | verdict_fields(item)
             case _:
                 assert_never(item)
 
@@ -146,9 +189,24 @@ class Fan:
             recorder.record(item)
 
 
+def verdict_fields(item: Verdict) -> dict[str, str | bool]:
+    """Give what a verdict says, without what is empty."""
+    fields = {
+        "act": item.act.value,
+        "purpose": item.purpose,
+        "identity": item.identity,
+        "proved": item.proved,
+        "certificate": item.certificate,
+        "cause": item.cause,
+        "detail": item.detail,
+        "profile": item.profile,
+    }
+    return {name: value for name, value in fields.items() if value or name == "proved"}
+
+
 def _ue(item: ReportItem) -> str:
     return f"{item.ue_radio_id:#x}" if isinstance(item, MessageSeen) else item.ue
 
 
 def _step(item: ReportItem) -> int:
-    return 0 if isinstance(item, Discarded) else item.step
+    return 0 if isinstance(item, Discarded | Identified | Verdict) else item.step

@@ -81,6 +81,7 @@ def test_a_json_log_line_has_every_key_in_order(written: io.StringIO) -> None:
         "t": 0,
         "level": "debug",
         "role": "cp",
+        "eid": None,
         "ue": "12",
         "step": "s2_authenticate",
         "state": "AwaitAuthResponse",
