@@ -8,18 +8,23 @@ import logging
 import os
 import socket
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import IPv4Network
 
 from rprov.auth.aaa_server import AaaClient, AaaServer, Ended
 from rprov.causes import Cause
+from rprov.crypto.x509_path import describe
+from rprov.daemon.figures import drop_figures
 from rprov.daemon.radsec import RadsecListener
 from rprov.daemon.udp import UPLINK, UdpPort
 from rprov.errors import Misuse, PeerError
-from rprov.model.report import Discarded, Recorder
+from rprov.model.figures import Figure
+from rprov.model.numbers import Metric
+from rprov.model.report import Act, Discarded, Recorder, Verdict
 from rprov.model.session import UserPlaneAddress
+from rprov.model.tap import LinkName, Tap
 from rprov.session.tunnel import Peer
 from rprov.wire.radius import RADSEC_SECRET
 
@@ -57,6 +62,10 @@ class AaaSetup:
     """Where UDP arrives; None: nowhere."""
     radsec: RadsecListener | None
     recorder: Recorder
+    audited: bool = False
+    """Whether somebody keeps which certificates were proved: to name them takes its time."""
+    tap: Tap | None = None
+    """Sees what comes and goes over UDP."""
 
 
 class AaaDaemon:
@@ -81,6 +90,11 @@ class AaaDaemon:
         """What came over UDP and got no answer, by reason."""
         return Counter() if self._port is None else self._port.dropped
 
+    def figures(self) -> Iterator[Figure]:
+        """What can be read of it at any time."""
+        yield Figure(Metric.HALF_OPEN, self._setup.core.under_way)
+        yield from drop_figures(self.dropped)
+
     @property
     def port(self) -> int:
         """The UDP port, also where 0 was asked for."""
@@ -93,7 +107,15 @@ class AaaDaemon:
         setup = self._setup
         if setup.address is not None:
             loop = asyncio.get_running_loop()
-            self._port = UdpPort(loop, setup.address, self._on_datagram, link=RADIUS, receives=UPLINK)
+            self._port = UdpPort(
+                loop,
+                setup.address,
+                self._on_datagram,
+                link=RADIUS,
+                receives=UPLINK,
+                tap=setup.tap,
+                name=LinkName.AAA,
+            )
         if setup.radsec is not None:
             await setup.radsec.start(self._on_stream)
 
@@ -135,11 +157,28 @@ class AaaDaemon:
         return reply.octets
 
     def _tell(self, ended: Ended) -> None:
-        asked = f"{ended.identity or 'a device'} by {ended.client}"
+        who = ended.identity or "a device"
         if ended.cause is Cause.NORMAL:
-            _LOG.info("accepted %s: %s", asked, ended.eid)
+            how = f", {ended.detail}" if ended.detail else ""
+            _LOG.info("accepted %s by %s: %s%s", who, ended.client, ended.eid, how)
         else:
-            _LOG.info("refused %s: %s", asked, f"{ended.cause.text} ({ended.detail})")
+            _LOG.info("refused %s by %s: %s (%s)", who, ended.client, ended.cause.text, ended.detail)
+        self._setup.recorder.record(
+            Verdict(
+                asyncio.get_running_loop().time(),
+                ROLE,
+                ended.client,
+                Act.ADMITTED if ended.cause is Cause.NORMAL else Act.REFUSED,
+                "provisioning",
+                str(ended.eid) if ended.eid is not None else ended.identity,
+                proved=ended.eid is not None,
+                certificate=describe(ended.certificate)
+                if self._setup.audited and ended.certificate is not None
+                else "",
+                cause=ended.cause.name,
+                detail=ended.detail,
+            )
+        )
 
     def _discard(self, client: str, reason: str) -> None:
         at = asyncio.get_running_loop().time()

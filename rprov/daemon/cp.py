@@ -7,35 +7,39 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
 
 from rprov.causes import Cause
 from rprov.crypto.x509_crl import CertificateId
+from rprov.daemon.cp_questions import AaaServers, CpStore, answer
+from rprov.daemon.figures import user_plane_figures
+from rprov.daemon.link_views import view_of
 from rprov.daemon.mailbox import Mailbox
+from rprov.daemon.n2_admission import refusal_of
+from rprov.daemon.n2_errors import is_unknown_there, say_unknown
 from rprov.daemon.sessions import Sessions
+from rprov.daemon.silent_links import SilentLinks
+from rprov.daemon.strangers import Strangers
 from rprov.errors import DecodeError, Misuse
+from rprov.model.control import LinkView
 from rprov.model.env import Env
-from rprov.model.identifiers import CpUeId, Eid, Guti, RanUeId, Supi
-from rprov.model.numbers import Ppid
+from rprov.model.figures import Figure
+from rprov.model.identifiers import CpUeId, Eid, RanUeId, Supi
+from rprov.model.limits import CpLimits
+from rprov.model.numbers import Metric, Ppid
 from rprov.model.policy import CpPolicy
-from rprov.model.records import ContextRecord, DeviceRecord, SubscriberRecord
+from rprov.model.records import ContextRecord
 from rprov.model.report import Recorder
 from rprov.model.security import Scope
 from rprov.procedure import actions as act
 from rprov.procedure.cp_endpoint import CpEndpoint
 from rprov.procedure.engines import CpEngines, CpEnv
 from rprov.procedure.events import (
-    Answer,
     DetachOrdered,
-    DeviceFound,
-    GutiResolved,
     LifetimeChanged,
-    SubscriberFound,
-    SubscriberUnknown,
 )
 from rprov.procedure.events import LinkLost as N2LinkLost
 from rprov.transport.link import LINK_STREAM, Link, LinkLost, Listener, Transport, stream_of
@@ -55,28 +59,6 @@ SETUP_SECONDS = 10.0
 """How long a RAN may take to say who it is."""
 
 
-class CpStore(Protocol):
-    """What the CP asks of its store."""
-
-    async def device(self, eid: Eid) -> DeviceRecord:
-        """The device with its order, if it has one."""
-
-    async def reserve_vector(self, supi: Supi, resynchronise: int | None = None) -> SubscriberRecord | None:
-        """The subscriber with a sequence number of its own."""
-
-    async def save_context(self, record: ContextRecord) -> None:
-        """Keep a context."""
-
-    async def drop_context(self, guti: Guti) -> None:
-        """Forget a context."""
-
-    async def contexts(self) -> tuple[ContextRecord, ...]:
-        """All contexts that are kept."""
-
-    async def context_by_guti(self, guti: Guti) -> ContextRecord | None:
-        """Whose temporary identity this is."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CpSetup:
     """What the wiring gives a CP. `engines` is asked for each time, so that certificates can be exchanged."""
@@ -91,10 +73,9 @@ class CpSetup:
     nas_codec: NasCodec
     link_codec: LinkCodec
     recorder: Recorder
-    max_message: int
-    half_open_per_link: int
-    half_open_per_ran: int
-    half_open: int
+    limits: CpLimits
+    aaa: AaaServers | None = None
+    """Who authenticates devices, where the CP does not."""
 
 
 @dataclass(slots=True, eq=False)
@@ -121,8 +102,15 @@ class CpDaemon:
         self._setup = setup
         self._ues: dict[int, _Ue] = {}
         self._registered: dict[Eid | Supi, _Ue] = {}
-        self._half_open: dict[int, _Ue] = {}
-        """UEs that are not registered yet, the oldest first."""
+        limits = setup.limits
+        self._half_open: Strangers[_Ue] = Strangers(
+            limits.half_open_per_link, limits.half_open_per_ran, limits.half_open
+        )
+        """UEs that are not registered yet, by link, by RAN, and all."""
+        self._evicted: Strangers[_Ue] = Strangers(limits.half_open)
+        """Those that had to go, until their RANs have cleared up."""
+        self._silent = SilentLinks(limits.silent_links_per_address, limits.silent_links)
+        """Links on which no RAN has said yet who it is."""
         self._links: set[_RanLink] = set()
         self._revoked: frozenset[CertificateId] = frozenset()
         self._listener: Listener | None = None
@@ -144,6 +132,21 @@ class CpDaemon:
         """How many UEs are known, registered or on their way."""
         return len(self._ues)
 
+    def figures(self) -> Iterator[Figure]:
+        """What can be read of it at any time."""
+        yield Figure(Metric.LINKS, len(self._links), ("n2",))
+        yield Figure(Metric.UES, len(self._ues))
+        yield Figure(Metric.HALF_OPEN, len(self._half_open))
+        yield Figure(Metric.SESSIONS, len(self._setup.sessions))
+        for identity in self._registered:
+            yield Figure(Metric.CONTEXTS, 1, ("provisioning" if isinstance(identity, Eid) else "ordinary",))
+        yield from user_plane_figures(self._setup.sessions.plane)
+
+    @property
+    def links(self) -> list[LinkView]:
+        """The links that there are now, those whose RAN has said who it is."""
+        return [view_of("n2", ran.name, ran.link) for ran in self._links if ran.name]
+
     async def start(self) -> None:
         """Listen for RANs. Contexts of an earlier life serve to know GUTIs; those of provisioning attaches are over."""
         setup = self._setup
@@ -151,7 +154,7 @@ class CpDaemon:
             ended = context.expires_at is not None and context.expires_at <= datetime.now(UTC)
             if ended or context.scope is Scope.PROVISIONING:
                 await setup.store.drop_context(context.guti)
-        self._listener = await setup.transport.listen(setup.host, setup.port, self._serve, setup.max_message)
+        self._listener = await setup.transport.listen(setup.host, setup.port, self._serve, setup.limits.max_message)
 
     async def drain(self, seconds: float) -> None:
         """Detach every registered device in order, within `seconds`."""
@@ -199,21 +202,25 @@ class CpDaemon:
         self._event(ue, LifetimeChanged(lifetime))
         return True
 
-    def _env(self) -> CpEnv:
-        return Env(time.monotonic(), datetime.now(UTC), secrets.token_bytes, self._setup.policy, self._setup.engines())
+    def _env(self, endpoint: CpEndpoint) -> CpEnv:
+        setup, ue = self._setup, int(endpoint.cp_ue_id)
+        return Env(time.monotonic(), datetime.now(UTC), secrets.token_bytes, setup.policy, setup.engines(), ue)
 
     # --- N2 -----------------------------------------------------------------------------------------------------------
 
     async def _serve(self, link: Link) -> None:
         ran = _RanLink(link)
         self._links.add(ran)
+        self._silent.watch(link)
         try:
             if not await self._set_up(ran):
                 await link.close()
                 return
+            self._silent.release(link)
             while (frame := await link.receive()) is not None:
                 await self._on_n2(ran, frame.payload)
         finally:
+            self._silent.release(link)
             self._links.discard(ran)
             for ue in list(ran.ues.values()):
                 self._event(ue, N2LinkLost(Cause.NETWORK_FAILURE))
@@ -235,16 +242,18 @@ class CpDaemon:
         if not isinstance(message, N2SetupRequest):
             _LOG.warning("N2 of %s begins with %s", ran.link.peer, type(message).__name__)
             return False
-        fits = message.plmn == policy.plmn
+        refusal = refusal_of(message, ran.link, policy.plmn)
+        if refusal is not None:
+            _LOG.warning("N2 of %s: %s is refused: %s", ran.link.peer, message.ran_name, refusal.text)
         answer = (
             N2SetupResponse(policy.name, policy.plmn, policy.provisioning is not None)
-            if fits
-            else N2SetupFailure(Cause.PLMN_NOT_ALLOWED)
+            if refusal is None
+            else N2SetupFailure(refusal)
         )
         ran.name = message.ran_name
         frame = N2Frame(RanUeId(0), CpUeId(0), N2Kind.CONTROL, codec.encode(answer))
         await ran.link.send(LINK_STREAM, Ppid.N2, frame.encode())
-        return fits
+        return refusal is None
 
     async def _on_n2(self, ran: _RanLink, payload: bytes) -> None:
         try:
@@ -255,14 +264,19 @@ class CpDaemon:
         ue = ran.ues.get(frame.ran_ue_id)
         if frame.kind is N2Kind.INITIAL_NAS and ue is None:
             ue = self._new_ue(ran, frame.ran_ue_id)
-        if ue is None or (frame.kind is not N2Kind.INITIAL_NAS and frame.cp_ue_id not in (0, ue.endpoint.cp_ue_id)):
+        if ue is None:
+            await say_unknown(ran.link, frame, self._setup.link_codec)
+            return
+        if frame.kind is not N2Kind.INITIAL_NAS and frame.cp_ue_id not in (0, ue.endpoint.cp_ue_id):
+            return
+        if is_unknown_there(frame, self._setup.link_codec):
+            self._event(ue, N2LinkLost(Cause.IDENTITY_UNKNOWN))
             return
         known = ue
-        if not known.mailbox.post(lambda: known.endpoint.receive(frame, self._env())):
+        if not known.mailbox.post(lambda: known.endpoint.receive(frame, self._env(known.endpoint))):
             _LOG.warning("%s: too many messages wait; one is dropped", known.mailbox.name)
 
     def _new_ue(self, ran: _RanLink, ran_ue_id: RanUeId) -> _Ue:
-        self._make_room(ran)
         number = 0
         while not number or number in self._ues:
             number = secrets.randbits(32)
@@ -275,33 +289,31 @@ class CpDaemon:
         mailbox = Mailbox(
             f"cp ue={number:08x}",
             perform,
-            lambda fired: endpoint.step(fired, self._env()),
+            lambda fired: endpoint.step(fired, self._env(endpoint)),
             lambda _detail: self._forget(ue),
         )
         ue = _Ue(endpoint, mailbox, ran)
-        self._ues[number] = self._half_open[number] = ran.ues[ran_ue_id] = ue
+        self._ues[number] = ran.ues[ran_ue_id] = ue
+        oldest = self._half_open.add(number, ue, id(ran), ran.name, None)
+        if oldest is not None:
+            self._evict(oldest)
         return ue
 
-    def _make_room(self, ran: _RanLink) -> None:
-        """Evict the oldest half-open attach where there are too many: on a link, of a RAN, in total (design rule 8)."""
-        setup = self._setup
-        for limit, counted in (
-            (setup.half_open_per_link, [ue for ue in self._half_open.values() if ue.ran is ran]),
-            (setup.half_open_per_ran, [ue for ue in self._half_open.values() if ue.ran.name == ran.name]),
-            (setup.half_open, list(self._half_open.values())),
-        ):
-            if len(counted) >= limit:
-                del self._half_open[int(counted[0].endpoint.cp_ue_id)]
-                self._event(counted[0], DetachOrdered(Cause.CONGESTION))
-                return
+    def _evict(self, ue: _Ue) -> None:
+        """Let a half-open attach go in order; who waits for a RAN that does not clear up is bounded, too."""
+        waits_longest = self._evicted.add(int(ue.endpoint.cp_ue_id), ue, None)
+        if waits_longest is not None:
+            self._forget(waits_longest)
+        self._event(ue, DetachOrdered(Cause.CONGESTION))
 
     def _event(self, ue: _Ue, event: DetachOrdered | LifetimeChanged | N2LinkLost) -> None:
-        ue.mailbox.tell(lambda: ue.endpoint.step(event, self._env()))
+        ue.mailbox.tell(lambda: ue.endpoint.step(event, self._env(ue.endpoint)))
 
     def _forget(self, ue: _Ue) -> None:
         number = int(ue.endpoint.cp_ue_id)
         self._ues.pop(number, None)
-        self._half_open.pop(number, None)
+        self._half_open.remove(number)
+        self._evicted.remove(number)
         if ue.ran.ues.get(ue.endpoint.ran_ue_id) is ue:
             del ue.ran.ues[ue.endpoint.ran_ue_id]
         if ue.identity is not None and self._registered.get(ue.identity) is ue:
@@ -326,7 +338,12 @@ class CpDaemon:
             case act.StopTimer():
                 ue.mailbox.stop_timer(action)
             case act.Asked(ticket=ticket, ask=ask):
-                ue.mailbox.ask(self._answer(ask), lambda answer: ue.endpoint.answer(ticket, answer, self._env()))
+                ue.mailbox.ask(
+                    answer(ask, setup.store, setup.sessions, setup.aaa),
+                    lambda found: ue.endpoint.answer(ticket, found, self._env(ue.endpoint)),
+                )
+            case act.TellAaa(request=request) if setup.aaa is not None:
+                setup.aaa.tell(request)
             case act.ConnectTunnel(uplink=uplink, downlink=downlink):
                 setup.sessions.connect(uplink.teid, downlink)
             case act.CloseTunnel(teid=teid):
@@ -343,28 +360,12 @@ class CpDaemon:
             case _:
                 raise Misuse(f"the CP does not know {type(action).__name__}")
 
-    async def _answer(self, ask: act.Ask) -> Answer:
-        store = self._setup.store
-        match ask:
-            case act.LookUpDevice(eid=eid):
-                return DeviceFound(await store.device(eid))
-            case act.ReserveVector(supi=supi, resynchronise=sqn_ms):
-                record = await store.reserve_vector(supi, sqn_ms)
-                return SubscriberUnknown() if record is None else SubscriberFound(record)
-            case act.ResolveGuti(guti=guti):
-                context = await store.context_by_guti(guti)
-                return SubscriberUnknown() if context is None else GutiResolved(context.identity)
-            case act.OpenTunnel():
-                return self._setup.sessions.open_session(ask)
-            case _:
-                raise Misuse(f"the CP cannot answer {type(ask).__name__}")
-
     async def _register(self, ue: _Ue, record: ContextRecord) -> None:
         """Take over from an older context of the same device, which dies only now (design rule 1)."""
         older = self._registered.get(record.identity)
         self._registered[record.identity] = ue
         ue.identity = record.identity
-        self._half_open.pop(int(ue.endpoint.cp_ue_id), None)
+        self._half_open.remove(int(ue.endpoint.cp_ue_id))
         if older is not None and older is not ue:
             self._event(older, DetachOrdered(Cause.SUPERSEDED))
         self._end_if_revoked(ue)  # the CRL may have come between the proof of the certificate and now

@@ -8,6 +8,7 @@ import ssl
 import time
 from collections.abc import Callable, Generator, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TypeVar
 
 import httpcore
@@ -57,13 +58,17 @@ class SessionDownload:
         anchors: Sequence[x509.Certificate],
         recorder: Recorder,
         radio_id: Callable[[], UeRadioId],
+        key_log: Path | None = None,
     ) -> None:
+        """Take `key_log` where the secrets of TLS are to be added to a file."""
         self._protocols = protocols
         self._card = card
         self._anchors = tuple(anchors)
         self._recorder = recorder
         self._radio_id = radio_id
         self._context = tls_context(anchors)
+        if key_log is not None:
+            self._context.keylog_filename = str(key_log)
         self._turn = asyncio.Lock()
 
     async def download(self, servers: tuple[ProvisioningServer, ...], network: UeNetwork) -> ProfileDownloaded:

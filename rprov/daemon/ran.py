@@ -7,19 +7,28 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NoReturn
 
 from rprov.causes import Cause
+from rprov.daemon.figures import user_plane_figures
+from rprov.daemon.link_views import view_of
 from rprov.daemon.mailbox import Mailbox
+from rprov.daemon.n2_admission import accepted
+from rprov.daemon.n2_errors import is_unknown_there, say_unknown
+from rprov.daemon.silent_links import SilentLinks
+from rprov.daemon.strangers import Strangers
 from rprov.daemon.userplane import RanUserPlane
 from rprov.errors import DecodeError, Misuse, Refused, RprovError
+from rprov.model.control import LinkView
 from rprov.model.env import Env
+from rprov.model.figures import Figure
 from rprov.model.identifiers import CpUeId, Plmn, RanUeId, Teid, UeRadioId
-from rprov.model.numbers import Ppid
+from rprov.model.limits import RanLimits
+from rprov.model.numbers import Metric, Ppid
 from rprov.model.policy import RanPolicy
 from rprov.model.report import Recorder
 from rprov.procedure import actions as act
@@ -32,9 +41,7 @@ from rprov.wire.codec import LinkCodec, RadioCodec
 from rprov.wire.link import (
     N2Frame,
     N2Kind,
-    N2SetupFailure,
     N2SetupRequest,
-    N2SetupResponse,
     decode_n2_frame,
 )
 from rprov.wire.radio import (
@@ -49,7 +56,6 @@ from rprov.wire.radio import (
 _LOG = logging.getLogger("rprov.ran")
 
 FIRST_BACKOFF, LAST_BACKOFF = 0.2, 10.0
-REJECT_BACKOFF = 5
 SETUP_SECONDS = 10.0
 """How long a CP may take to answer the set-up of N2."""
 
@@ -61,6 +67,8 @@ class RanSetup:
     policy: RanPolicy
     plmn: Plmn
     transport: Transport
+    """Of the radio."""
+    n2_transport: Transport
     radio_host: str
     radio_port: int
     cp_host: str
@@ -69,9 +77,7 @@ class RanSetup:
     radio_codec: RadioCodec
     link_codec: LinkCodec
     recorder: Recorder
-    max_message: int
-    half_open_per_link: int
-    half_open: int
+    limits: RanLimits
 
 
 @dataclass(slots=True, eq=False)
@@ -93,8 +99,13 @@ class RanDaemon:
     def __init__(self, setup: RanSetup) -> None:
         self._setup = setup
         self._ues: dict[int, _Ue] = {}
+        limits = setup.limits
+        self._half_open: Strangers[_Ue] = Strangers(limits.half_open_per_link, limits.half_open)
+        self._silent = SilentLinks(limits.silent_links_per_address, limits.silent_links, limits.silence)
+        """Radio links without a UE."""
         self._links: set[_RadioLink] = set()
         self._n2: Link | None = None
+        self._cp_name = ""
         self._offered = False
         self._listener: Listener | None = None
         self._n2_task: asyncio.Task[None] | None = None
@@ -114,6 +125,20 @@ class RanDaemon:
         """How many UEs have a connection."""
         return len(self._ues)
 
+    @property
+    def links(self) -> list[LinkView]:
+        """The links that there are now."""
+        n2 = [] if self._n2 is None else [view_of("n2", self._cp_name, self._n2)]
+        return n2 + [view_of("radio", "", radio.link) for radio in self._links]
+
+    def figures(self) -> Iterator[Figure]:
+        """What can be read of it at any time."""
+        yield Figure(Metric.LINKS, len(self._links), ("radio",))
+        yield Figure(Metric.LINKS, self._n2 is not None, ("n2",))
+        yield Figure(Metric.UES, len(self._ues))
+        yield Figure(Metric.HALF_OPEN, len(self._half_open))
+        yield from user_plane_figures(self._setup.user_plane)
+
     async def start(self) -> None:
         """Listen for UEs and connect to the CP."""
         setup = self._setup
@@ -121,7 +146,7 @@ class RanDaemon:
         self._n2_task = asyncio.get_running_loop().create_task(self._keep_n2(), name="N2")
         await self._ready
         self._listener = await setup.transport.listen(
-            setup.radio_host, setup.radio_port, self._serve_radio, setup.max_message
+            setup.radio_host, setup.radio_port, self._serve_radio, setup.limits.max_message
         )
 
     async def close(self) -> None:
@@ -167,51 +192,37 @@ class RanDaemon:
     async def _serve_n2(self) -> NoReturn:
         """Serve one link to its end; raises what ended it."""
         setup = self._setup
-        link = await setup.transport.connect(setup.cp_host, setup.cp_port, setup.max_message)
+        link = await setup.n2_transport.connect(setup.cp_host, setup.cp_port, setup.limits.max_message)
         try:
             request = N2SetupRequest(setup.policy.name, setup.plmn, setup.policy.cell_id)
             frame = N2Frame(RanUeId(0), CpUeId(0), N2Kind.CONTROL, setup.link_codec.encode(request))
             await link.send(LINK_STREAM, Ppid.N2, frame.encode())
-            self._offered = await self._accepted(link)
-            self._n2 = link
+            admitted = await accepted(link, setup.link_codec, setup.plmn, SETUP_SECONDS)
+            self._offered = admitted.provisioning_offered
+            self._n2, self._cp_name = link, admitted.cp_name
             if self._ready is not None and not self._ready.done():
                 self._ready.set_result(None)
             for radio in self._links:
                 self._announce_soon(radio)
             while (received := await link.receive()) is not None:
-                self._on_n2(received.payload)
+                await self._on_n2(link, received.payload)
             raise LinkLost("the CP closed the link")
         finally:
             link.abort()
 
-    async def _accepted(self, link: Link) -> bool:
-        """Wait for the CP's word; says whether provisioning is offered."""
-        setup = self._setup
-        try:
-            async with asyncio.timeout(SETUP_SECONDS):
-                answer = await link.receive()
-        except TimeoutError:
-            raise LinkLost(f"the CP at {link.peer} did not answer in {SETUP_SECONDS:g} s") from None
-        if answer is None:
-            raise LinkLost("the CP closed the link before it answered")
-        message = setup.link_codec.decode(decode_n2_frame(answer.payload).payload)
-        if isinstance(message, N2SetupFailure):
-            raise Refused(message.cause, "the CP refuses this RAN")
-        if not isinstance(message, N2SetupResponse):
-            raise DecodeError(f"the CP answered the set-up with {type(message).__name__}")
-        if message.plmn != setup.plmn:
-            raise Refused(Cause.PLMN_NOT_ALLOWED, f"the CP is of {message.plmn}, this RAN of {setup.plmn}")
-        return message.provisioning_offered
-
-    def _on_n2(self, payload: bytes) -> None:
+    async def _on_n2(self, link: Link, payload: bytes) -> None:
         try:
             frame = decode_n2_frame(payload)
         except DecodeError as error:
             _LOG.warning("N2: %s", error)
             return
-        ue = self._ues.get(frame.ran_ue_id)
-        if ue is not None:
-            ue.mailbox.post(lambda: ue.endpoint.receive_n2(frame, self._env()))
+        ue, codec = self._ues.get(frame.ran_ue_id), self._setup.link_codec
+        if ue is None:
+            await say_unknown(link, frame, codec)
+        elif is_unknown_there(frame, codec):
+            self._event(ue, N2Lost())
+        else:
+            ue.mailbox.post(lambda: self._stepped(ue, ue.endpoint.receive_n2(frame, self._env())))
 
     def _n2_lost(self) -> None:
         self._n2, self._offered = None, False
@@ -223,12 +234,14 @@ class RanDaemon:
     async def _serve_radio(self, link: Link) -> None:
         radio = _RadioLink(link)
         self._links.add(radio)
+        self._silent.watch(radio.link)
         try:
             if self._n2 is not None:  # else it is announced when there is a CP
                 await self._announce(radio)
             while (frame := await link.receive()) is not None:
                 await self._on_radio(radio, frame.payload)
         finally:
+            self._silent.release(radio.link)
             self._links.discard(radio)
             for ran_ue_id in list(radio.ues):
                 ue = self._ues.get(ran_ue_id)
@@ -266,22 +279,23 @@ class RanDaemon:
         ue = self._ues.get(frame.ue_radio_id)
         # A UE is served on the link on which it came, whatever id another link writes into a frame.
         if ue is not None and ue.link is radio:
-            self._post(ue, lambda: ue.endpoint.receive_radio(frame.payload, self._env()))
+            self._post(ue, lambda: self._stepped(ue, ue.endpoint.receive_radio(frame.payload, self._env())))
             await ue.mailbox.drained()
 
     async def _on_cell_message(self, radio: _RadioLink, message: RadioMessage) -> None:
         if not isinstance(message, RrcSetupRequest):
             return
-        if self._n2 is None or self._is_full(radio):
-            await self._send_cell(radio, RrcReject(message.transaction, Cause.CONGESTION, REJECT_BACKOFF))
+        if self._n2 is None or self._half_open.is_full(id(radio), None):
+            backoff = self._setup.limits.backoff
+            await self._send_cell(radio, RrcReject(message.transaction, Cause.CONGESTION, backoff))
             return
         ue = self._new_ue(radio)
         self._post(ue, lambda: ue.endpoint.begin(message, self._env()))
 
-    def _is_full(self, radio: _RadioLink) -> bool:
-        half_open = [ue for ue in self._ues.values() if ue.endpoint.half_open]
-        on_link = sum(ue.link is radio for ue in half_open)
-        return on_link >= self._setup.half_open_per_link or len(half_open) >= self._setup.half_open
+    def _stepped(self, ue: _Ue, actions: list[act.Action]) -> list[act.Action]:
+        if not ue.endpoint.half_open:
+            self._half_open.remove(ue.endpoint.ran_ue_id)
+        return actions
 
     def _new_ue(self, radio: _RadioLink) -> _Ue:
         while not self._next_id or self._next_id in self._ues:
@@ -303,6 +317,9 @@ class RanDaemon:
         )
         ue = _Ue(endpoint, mailbox, radio)
         self._ues[number] = ue
+        self._half_open.add(number, ue, id(radio), None)
+        if not radio.ues:
+            self._silent.release(radio.link)
         radio.ues.add(number)
         return ue
 
@@ -317,7 +334,11 @@ class RanDaemon:
     def _forget(self, ue: _Ue) -> None:
         number = int(ue.endpoint.ran_ue_id)
         self._ues.pop(number, None)
-        ue.link.ues.discard(number)
+        self._half_open.remove(number)
+        if number in ue.link.ues:
+            ue.link.ues.discard(number)
+            if not ue.link.ues and ue.link in self._links:
+                self._silent.watch(ue.link.link)
         for bearer in getattr(ue.endpoint.machine.state, "bearers", ()):
             self._setup.user_plane.remove(ue.endpoint.ue_radio_id, bearer)
         ue.mailbox.stop()

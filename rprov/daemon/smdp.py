@@ -14,15 +14,30 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from aiohttp import web
+from cryptography import x509
 
+from rprov.crypto.x509_path import describe
+from rprov.daemon.tapped_https import TappedTls
 from rprov.errors import DecodeError, EnvironmentLacks, Misuse, RprovError
-from rprov.model.report import Recorder
-from rprov.provision.sgp22.es9 import Body, Function, decode_body, encode_body
-from rprov.provision.sgp22.orders import Query, QueryAnswer
+from rprov.model.identifiers import Eid, Iccid
+from rprov.model.report import Act, Recorder, Verdict
+from rprov.model.tap import Tap
+from rprov.provision.sgp22.es9 import Body, Function, decode_body, encode_body, refusal_of
+from rprov.provision.sgp22.orders import (
+    Query,
+    QueryAnswer,
+    RecordCancelled,
+    RecordEvent,
+    RecordFailed,
+    RecordInstalled,
+    RecordWrongCode,
+    ReserveDownload,
+)
 from rprov.provision.sgp22.smdp import Smdp
 
 _LOG = logging.getLogger("rprov.smdp")
 
+ROLE = "smdp"
 ADMIN_PROTOCOL = "gsma/rsp/v2.2.2"
 _CHANGES = frozenset({Function.HANDLE_NOTIFICATION, Function.CANCEL_SESSION})
 
@@ -47,6 +62,8 @@ class SmdpSetup:
     host: str
     port: int
     max_body: int
+    tap: Tap | None = None
+    """Sees what crosses ES9+, below TLS."""
 
 
 class SmdpDaemon:
@@ -56,6 +73,7 @@ class SmdpDaemon:
         self._setup = setup
         self._runner: web.AppRunner | None = None
         self._port = 0
+        self._tapped: asyncio.Server | None = None
 
     @property
     def port(self) -> int:
@@ -72,16 +90,26 @@ class SmdpDaemon:
             app.router.add_post(function.path, self._handler(function))
         self._runner = web.AppRunner(app, access_log=None, logger=_LOG, shutdown_timeout=2.0)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, setup.host, setup.port, ssl_context=setup.tls)
         try:
-            await site.start()
+            self._port = await self._listen(self._runner)
         except OSError as error:
             await self._runner.cleanup()
             raise EnvironmentLacks(f"cannot listen at {setup.host}:{setup.port}: {error.strerror}") from error
-        self._port = self._runner.addresses[0][1]
+
+    async def _listen(self, runner: web.AppRunner) -> int:
+        setup = self._setup
+        tap, above = setup.tap, runner.server
+        if tap is None or above is None:
+            await web.TCPSite(runner, setup.host, setup.port, ssl_context=setup.tls).start()
+            return int(runner.addresses[0][1])
+        loop = asyncio.get_running_loop()
+        self._tapped = await loop.create_server(lambda: TappedTls(setup.tls, above, tap), setup.host, setup.port)
+        return int(self._tapped.sockets[0].getsockname()[1])
 
     async def close(self) -> None:
         """Finish what is under way, then listen no more."""
+        if self._tapped is not None:
+            self._tapped.close()
         if self._runner is not None:
             with suppress(asyncio.CancelledError):
                 await self._runner.cleanup()
@@ -112,14 +140,44 @@ class SmdpDaemon:
         try:
             query = next(steps)
             while True:
-                query = steps.send(await self._setup.store.answer(query))
+                answered = await self._setup.store.answer(query)
+                self._take_down(query, answered)
+                query = steps.send(answered)
         except StopIteration as end:
             answer: Body | None = end.value
+            said = None if answer is None else refusal_of(answer)
+            if said is not None:
+                detail = f"{function.value}: {said.subject} {said.reason}: {said.text}"
+                self._record(Verdict(time.monotonic(), ROLE, "", Act.REFUSED, detail=detail))
             return answer
         finally:
             steps.close()
             if function in _CHANGES:
                 await self._deliver()
+
+    def _take_down(self, query: Query, answer: QueryAnswer) -> None:
+        """Record what was decided about a profile; the store has it already."""
+        match query:
+            case ReserveDownload(reservation=taken) if answer is True:
+                card = describe(x509.load_der_x509_certificate(taken.euicc_certificate))
+                self._verdict(Act.DELIVERED, taken.eid, taken.iccid, certificate=card)
+            case RecordInstalled(eid=eid, iccid=iccid):
+                self._verdict(Act.INSTALLED, eid, iccid)
+            case RecordFailed(eid=eid, iccid=iccid, detail=detail):
+                self._verdict(Act.NOT_INSTALLED, eid, iccid, detail)
+            case RecordCancelled(eid=eid, iccid=iccid, reason=reason):
+                self._verdict(Act.CANCELLED, eid, iccid, f"reason {reason}")
+            case RecordWrongCode(eid=eid, iccid=iccid):
+                self._verdict(Act.CODE_REFUSED, eid, iccid)
+            case RecordEvent(eid=eid, iccid=iccid, event=event):
+                self._verdict(Act.REPORTED, eid, iccid, event.name.lower())
+
+    def _verdict(self, act: Act, eid: Eid, iccid: Iccid, detail: str = "", certificate: str = "") -> None:
+        who, what = str(eid), str(iccid)
+        self._record(Verdict(time.monotonic(), ROLE, "", act, "", who, True, certificate, "", detail, what))
+
+    def _record(self, item: Verdict) -> None:
+        self._setup.recorder.record(item)
 
     async def _deliver(self) -> None:
         try:

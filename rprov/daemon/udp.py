@@ -13,6 +13,7 @@ from ipaddress import IPv4Address
 
 from rprov.errors import EnvironmentLacks
 from rprov.model.session import UserPlaneAddress
+from rprov.model.tap import LinkName, Tap
 from rprov.session.tunnel import Peer
 
 Observe = Callable[[str, str, int], None]
@@ -46,8 +47,10 @@ class UdpPort:
         receives: str,
         batch_done: Callable[[], None] | None = None,
         observe: Observe | None = None,
+        tap: Tap | None = None,
+        name: LinkName = LinkName.N3,
     ) -> None:
-        """Bind; raises `EnvironmentLacks` where the address cannot be had."""
+        """Bind; `tap` sees every datagram as of the link `name`. Raises `EnvironmentLacks`, if the address is taken."""
         self.received = Traffic()
         self.sent = Traffic()
         self.dropped: Counter[str] = Counter()
@@ -55,6 +58,8 @@ class UdpPort:
         self._receive = receive
         self._batch_done = batch_done
         self._observe = observe
+        self._tap = tap
+        self._name = name
         self._link = link
         self._receives = receives
         self._sends = DOWNLINK if receives == UPLINK else UPLINK
@@ -71,6 +76,7 @@ class UdpPort:
             raise
         self.address = UserPlaneAddress(IPv4Address(host), port)
         """Where it is bound."""
+        self._end = (host, port)
         self._open = True
 
     def _bind(self, address: UserPlaneAddress) -> None:
@@ -96,6 +102,8 @@ class UdpPort:
         self.sent.octets += len(octets)
         if self._observe is not None:
             self._observe(self._link, self._sends, len(octets))
+        if self._tap is not None:
+            self._tap.datagram(self._name, self._end, to, inbound=False, octets=octets)
 
     def close(self) -> None:
         """Give the socket back."""
@@ -120,6 +128,8 @@ class UdpPort:
             received.octets += len(octets)
             if self._observe is not None:
                 self._observe(self._link, self._receives, len(octets))
+            if self._tap is not None:
+                self._tap.datagram(self._name, self._end, source, inbound=True, octets=octets)
             self._receive(octets, source)
         if self._batch_done is not None:
             self._batch_done()

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,13 +16,18 @@ from typing import Protocol
 
 from rprov.causes import Cause
 from rprov.daemon.card import CardHolder
+from rprov.daemon.figures import user_plane_figures
+from rprov.daemon.link_views import view_of
 from rprov.daemon.mailbox import Mailbox
+from rprov.daemon.ticket_keeper import TicketKeeper
 from rprov.daemon.ue_network import UeNetwork
 from rprov.daemon.userplane import UeUserPlane
 from rprov.errors import DecodeError, Misuse, Refused, RprovError
+from rprov.model.control import LinkView
 from rprov.model.env import Env
+from rprov.model.figures import Figure
 from rprov.model.identifiers import UeRadioId
-from rprov.model.numbers import Ppid
+from rprov.model.numbers import Metric, Ppid
 from rprov.model.policy import UePolicy
 from rprov.model.report import Recorder, StepEnded
 from rprov.model.session import ProvisioningServer
@@ -75,6 +80,7 @@ class UeSetup:
     port: int
     user_plane: UeUserPlane
     card: CardHolder
+    tickets: TicketKeeper
     provisioner: Provisioner
     nas_codec: NasCodec
     radio_codec: RadioCodec
@@ -97,6 +103,11 @@ class UeDaemon:
         self._left: asyncio.Future[act.Conclude] | None = None
         self.radio_ids: list[int] = []
         """What the RAN has called this UE, one id for each attach."""
+
+    def figures(self) -> Iterator[Figure]:
+        """What can be read of it at any time."""
+        yield Figure(Metric.LINKS, self._link is not None, ("radio",))
+        yield from user_plane_figures(self._setup.user_plane)
 
     async def start(self, intent: Intent) -> None:
         """Begin to attach."""
@@ -154,6 +165,11 @@ class UeDaemon:
         """The session's IP network, while there is one."""
         return self._network
 
+    @property
+    def links(self) -> list[LinkView]:
+        """The link that there is now, if there is one."""
+        return [] if self._link is None else [view_of("radio", "", self._link)]
+
     async def detach(self, seconds: float) -> None:
         """Leave in order, within `seconds`."""
         self._post(lambda: self._endpoint.step(DetachWanted(), self._env()))
@@ -171,13 +187,15 @@ class UeDaemon:
             await self._mailbox.close()
         self._network = None
         self._setup.user_plane.close()
+        await self._setup.tickets.save()
         try:
             await self._setup.card.save()
         except RprovError as error:
             _LOG.error("%s: the card's last state is not kept: %s", self._setup.name, error)
 
     def _env(self) -> UeEnv:
-        return Env(time.monotonic(), datetime.now(UTC), secrets.token_bytes, self._setup.policy, self._setup.engines())
+        setup, ue = self._setup, int(self._endpoint.ue_radio_id)
+        return Env(time.monotonic(), datetime.now(UTC), secrets.token_bytes, setup.policy, setup.engines(), ue)
 
     def _post(self, step: Callable[[], list[act.Action]]) -> None:
         if self._mailbox is not None and not self._mailbox.post(step):
@@ -275,6 +293,7 @@ class UeDaemon:
             stream = stream_of(ue_id, link.streams) if ue_id else LINK_STREAM
             with suppress(LinkLost):  # the reader of that link notices and says so
                 await link.send(stream, Ppid.RADIO, octets)
+        await self._setup.tickets.save()
 
     async def _answer(self, ask: act.Ask) -> Answer:
         match ask:
@@ -282,7 +301,9 @@ class UeDaemon:
                 return await self._download(servers)
             case act.EnableProfile(iccid=iccid):
                 try:
-                    return ProfileEnabled(await self._setup.card.enable(iccid))
+                    enabled = ProfileEnabled(await self._setup.card.enable(iccid))
+                    self._setup.tickets.forget()  # the device is an ordinary subscriber now
+                    return enabled
                 except RprovError as error:
                     return EnableFailed(str(error))
             case _:

@@ -17,6 +17,7 @@ from rprov.daemon.ue_network import UeNetwork
 from rprov.errors import Misuse
 from rprov.model.identifiers import Teid, UeRadioId
 from rprov.model.session import TunnelEnd, UserPlaneAddress
+from rprov.model.tap import LinkName, Tap
 from rprov.session.ip.packet import DEFAULT_MTU
 from rprov.session.ip.states import TcpLimits
 from rprov.session.restriction import SessionFilter
@@ -36,11 +37,21 @@ class RanUserPlane:
         n3: UserPlaneAddress,
         *,
         observe: Observe | None = None,
+        tap: Tap | None = None,
     ) -> None:
         """Port 0 takes a free one; `radio_address` and `n3_address` tell which."""
-        self._radio = UdpPort(loop, radio, self._from_radio, link="radio", receives=UPLINK, observe=observe)
+        self._radio = UdpPort(
+            loop,
+            radio,
+            self._from_radio,
+            link="radio",
+            receives=UPLINK,
+            observe=observe,
+            tap=tap,
+            name=LinkName.RADIO_USER,
+        )
         try:
-            self._n3 = UdpPort(loop, n3, self._from_n3, link="n3", receives=DOWNLINK, observe=observe)
+            self._n3 = UdpPort(loop, n3, self._from_n3, link="n3", receives=DOWNLINK, observe=observe, tap=tap)
         except BaseException:
             self._radio.close()
             raise
@@ -134,6 +145,7 @@ class UpUserPlane:
         entropy: Entropy = os.urandom,
         limits: TcpLimits | None = None,
         observe: Observe | None = None,
+        tap: Tap | None = None,
     ) -> None:
         """Port 0 takes a free one; `n3_address` tells which. `limits` bound each session's connections."""
         self._loop = loop
@@ -146,7 +158,16 @@ class UpUserPlane:
         self._filters: dict[Teid, SessionFilter] = {}
         self._gone: Counter[str] = Counter()  # drops of sessions that are no more
         self._touched: dict[N6Session, None] = {}
-        self._n3 = UdpPort(loop, n3, self._from_n3, link="n3", receives=UPLINK, batch_done=self._flush, observe=observe)
+        self._n3 = UdpPort(
+            loop,
+            n3,
+            self._from_n3,
+            link="n3",
+            receives=UPLINK,
+            batch_done=self._flush,
+            observe=observe,
+            tap=tap,
+        )
         self._plane = UpPlane(self._n3.address.address)
 
     @property
@@ -257,6 +278,7 @@ class UeUserPlane:
         entropy: Entropy = os.urandom,
         limits: TcpLimits | None = None,
         observe: Observe | None = None,
+        tap: Tap | None = None,
     ) -> None:
         """Port 0 takes a free one; `address` tells which. `limits` bound each session's connections."""
         self._loop = loop
@@ -273,6 +295,8 @@ class UeUserPlane:
             receives=DOWNLINK,
             batch_done=self._flush,
             observe=observe,
+            tap=tap,
+            name=LinkName.RADIO_USER,
         )
 
     @property

@@ -1,21 +1,27 @@
 """The wiring of an AAA server: its certificates, its clients with their secrets, and RADIUS over TLS."""
 
-import ssl
+import logging
 from pathlib import Path
 
-from cryptography.hazmat.primitives.serialization import Encoding
-
 from rprov.auth.aaa_server import AaaBounds, AaaClient, AaaServer
+from rprov.auth.rates import Attempts
 from rprov.daemon.aaa import AaaDaemon, AaaSetup, RadiusClients
 from rprov.daemon.radsec import RadsecListener
 from rprov.errors import ConfigError
-from rprov.model.aaa import AaaSettings, RadsecListen
+from rprov.model.aaa import AaaSettings
 from rprov.model.report import Recorder
 from rprov.model.session import UserPlaneAddress
-from rprov.store.pki import load_anchors, read_file
+from rprov.model.tap import LinkName
+from rprov.store.pki import read_file
+from rprov.trace.tracing import NO_TRACING, Tracing
 from rprov.wire.radius import SharedSecret
 from rprov.wiring.certificates import CpCertificates
-from rprov.wiring.node import Node, credentials
+from rprov.wiring.node import Node
+from rprov.wiring.radsec import read_radsec_tls
+from rprov.wiring.tickets import say_tickets
+from rprov.wiring.watching import Watch
+
+_LOG = logging.getLogger("rprov.aaa")
 
 SHORTEST_SECRET, LONGEST_SECRET = 16, 128
 """RFC 2865 3: a secret should have 16 octets at least; whoever sees one packet can try short ones at leisure."""
@@ -35,49 +41,45 @@ def _clients(settings: AaaSettings) -> RadiusClients:
     )
 
 
-def _radsec_tls(settings: RadsecListen) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.verify_mode = ssl.CERT_REQUIRED  # RFC 6614 2.3: mutual
-    anchors = (anchor.public_bytes(Encoding.PEM).decode("ascii") for anchor in load_anchors(settings.anchors))
-    context.load_verify_locations(cadata="".join(anchors))
-    _load_radsec_certificate(context, settings)
-    return context
-
-
-def _load_radsec_certificate(context: ssl.SSLContext, settings: RadsecListen) -> None:
-    credentials(settings.certificate)  # says what is wrong in better words than OpenSSL
-    context.load_cert_chain(settings.certificate.chain, settings.certificate.key)
-
-
-async def open_aaa(settings: AaaSettings, recorder: Recorder) -> Node:
+async def open_aaa(settings: AaaSettings, recorder: Recorder, tracing: Tracing = NO_TRACING) -> Node:
     """Build an AAA server."""
+    tap = tracing.tap(LinkName.AAA)
     certificates = CpCertificates(settings, settings.fragment)
+    if tracing.keys is not None:
+        certificates.log_keys(tracing.keys.line)
+    say_tickets(_LOG, settings.eap_tls.resumption)
     clients = _clients(settings)
     radsec, listen = settings.radsec, settings.radius
-    context = None if radsec is None else _radsec_tls(radsec)
+    believed = None if radsec is None else read_radsec_tls(radsec)
+    listener = (
+        None
+        if radsec is None or believed is None
+        else RadsecListener(radsec.host, radsec.port, believed.context, radsec.clients, radsec.connections, tap)
+    )
     limits = settings.limits
     bounds = AaaBounds(limits.exchanges, limits.lifetime, limits.answers, limits.answer_lifetime)
+    watch = Watch("aaa", settings.metrics, settings.audit)
     daemon = AaaDaemon(
         AaaSetup(
-            core=AaaServer(lambda: certificates.engines, bounds),
+            core=AaaServer(lambda: certificates.engines, bounds, Attempts(limits.attempts)),
             clients=lambda: clients,
             address=UserPlaneAddress(listen.address, listen.port) if settings.clients else None,
-            radsec=None
-            if radsec is None or context is None
-            else RadsecListener(radsec.host, radsec.port, context, radsec.clients, radsec.connections),
-            recorder=recorder,
+            radsec=listener,
+            recorder=watch.over(recorder),
+            audited=settings.audit is not None,
+            tap=tap,
         )
     )
 
     def reload() -> None:
-        nonlocal clients
-        renewed = _clients(settings)
-        if radsec is not None:
-            credentials(radsec.certificate)
-        certificates.reload()
+        nonlocal clients, believed
+        renewed, read = _clients(settings), None if radsec is None else read_radsec_tls(radsec)
+        certificates.reload()  # the last that may be refused
         clients = renewed
-        if radsec is not None and context is not None:
-            _load_radsec_certificate(context, radsec)
+        if listener is not None and read is not None:
+            listener.exchange(read.context, anew=believed is None or read.believed != believed.believed)
+            believed = read
 
-    return Node(daemon, reload)
+    node = Node(daemon, reload, figures=daemon.figures)
+    await watch.start(node)
+    return node

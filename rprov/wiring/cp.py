@@ -2,19 +2,20 @@
 
 import asyncio
 import logging
+from functools import partial
 from ipaddress import IPv4Network
 
 from rprov.auth.aka import FiveGAkaNetworkScheme
 from rprov.auth.eap_aka_prime import EapAkaPrimeNetworkScheme
-from rprov.auth.scheme import NetworkScheme
+from rprov.auth.rates import Attempts
+from rprov.auth.scheme import Disclose, NetworkScheme
 from rprov.crypto.aka_functions import aka_functions
 from rprov.crypto.suci import HomeNetworkKey, reveal
-from rprov.crypto.tls_openssl import ticket_octets
 from rprov.daemon.cp import CpDaemon, CpSetup
 from rprov.daemon.n6 import NatMap, NatRange
 from rprov.daemon.sessions import SessionRules, Sessions
 from rprov.daemon.userplane import UpUserPlane
-from rprov.model.identifiers import Eid, EidHint, Suci, Supi
+from rprov.model.identifiers import Suci, Supi
 from rprov.model.policy import CpPolicy, ProvisioningPolicy
 from rprov.model.records import SubscriberRecord
 from rprov.model.report import Recorder
@@ -25,16 +26,22 @@ from rprov.model.sections import (
 from rprov.model.security import AkaMethod
 from rprov.model.session import UserPlaneAddress
 from rprov.model.settings import CpSettings
+from rprov.model.tap import LinkName
 from rprov.procedure.engines import CpEngines, CpEnv
 from rprov.session.ip.packet import IpProtocol
 from rprov.session.restriction import Destination
 from rprov.store.cp import open_cp_store
 from rprov.store.pki import load_home_network_key
-from rprov.transport import tcp
+from rprov.trace.keylog import KeyLog
+from rprov.trace.tracing import NO_TRACING, Tracing
+from rprov.transport.choice import Ends, choose
+from rprov.transport.tapped import tapped
 from rprov.wire.link_asn1 import LinkAsn1
 from rprov.wire.nas_asn1 import NasAsn1
-from rprov.wiring.certificates import CpCertificates
+from rprov.wiring.authority import Authority, authority
+from rprov.wiring.n2 import cp_protection
 from rprov.wiring.node import Node
+from rprov.wiring.watching import Watch
 
 _LOG = logging.getLogger("rprov.cp")
 _PROTOCOLS = {TransportProtocol.TCP: int(IpProtocol.TCP), TransportProtocol.UDP: int(IpProtocol.UDP)}
@@ -57,7 +64,7 @@ def cp_policy(settings: CpSettings) -> CpPolicy:
         mtu=settings.sessions.mtu,
         timers=settings.timers.policy,
         backoff=settings.limits.backoff,
-        eid_hints=settings.devices.eid_hints,
+        eid_hints=_eid_hints(settings),
         ordinary_servers=tuple(server.server for server in settings.sessions.ordinary_servers),
         dnn=settings.sessions.dnn,
         provisioning_dnn=settings.sessions.provisioning_dnn,
@@ -65,7 +72,12 @@ def cp_policy(settings: CpSettings) -> CpPolicy:
     )
 
 
-def _aka(record: SubscriberRecord, env: CpEnv) -> NetworkScheme:
+def _eid_hints(settings: CpSettings) -> bool:
+    asked = settings.aaa or settings.devices
+    return asked is not None and asked.eid_hints
+
+
+def _aka(record: SubscriberRecord, env: CpEnv, disclose: Disclose | None) -> NetworkScheme:
     """Run what the home network has chosen for this subscriber (TS 33.501 6.1.2)."""
     scheme = EapAkaPrimeNetworkScheme if record.method is AkaMethod.EAP_AKA_PRIME else FiveGAkaNetworkScheme
     return scheme(
@@ -75,20 +87,25 @@ def _aka(record: SubscriberRecord, env: CpEnv) -> NetworkScheme:
         sqn=record.sqn,
         network=env.policy.plmn.serving_network_name,
         rand=env.entropy(16),
+        disclose=disclose,
     )
 
 
-def cp_engines(settings: CpSettings, codec: NasAsn1, certificates: CpCertificates) -> CpEngines:
-    """What the core of a CP has made for each UE; reads the keys of SUCIs."""
+def cp_engines(
+    settings: CpSettings, codec: NasAsn1, devices: Authority, attempts: Attempts, key_log: KeyLog | None = None
+) -> CpEngines:
+    """What the core of a CP has made for each UE; reads the keys of SUCIs. `attempts` outlive what is read again."""
     keys = _home_network_keys(settings)
 
-    def certificate(claimed: Eid | EidHint, env: CpEnv) -> NetworkScheme:
-        return certificates.engines.scheme(claimed, env.policy.plmn.serving_network_name, env.wall)
+    def aka(record: SubscriberRecord, env: CpEnv) -> NetworkScheme:
+        if key_log is not None:
+            key_log.supi(env.ue, record.supi)
+        return _aka(record, env, None if key_log is None else partial(key_log.k_ausf, env.ue))
 
     def revealed(suci: Suci) -> Supi:
         return reveal(suci, keys.get(suci.scheme, {}))
 
-    return CpEngines(codec, certificate, _aka, revealed)
+    return CpEngines(codec, devices.scheme, aka, revealed, attempts.admit)
 
 
 def _home_network_keys(settings: CpSettings) -> dict[int, dict[int, HomeNetworkKey]]:
@@ -135,20 +152,15 @@ def _ordinary_destinations(settings: CpSettings) -> tuple[Destination, ...]:
     return (*listed, *servers)
 
 
-def _say_tickets() -> None:
-    """Say whether OpenSSL sends session tickets, which nobody can use here."""
-    if octets := ticket_octets():
-        _LOG.info("TLS 1.3: %d octets of useless session tickets leave with each 0x00 (OPENSSL_CONF)", octets)
-    else:
-        _LOG.info("TLS 1.3: no session tickets")
-
-
-async def open_cp(settings: CpSettings, recorder: Recorder) -> Node:
+async def open_cp(settings: CpSettings, recorder: Recorder, tracing: Tracing = NO_TRACING) -> Node:
     """Build a CP with its UP and its store."""
+    tap = tracing.tap(LinkName.N2, LinkName.EAP, LinkName.N3, LinkName.AAA)
     codec = NasAsn1()
-    certificates = CpCertificates(settings)
-    _say_tickets()
-    engines = cp_engines(settings, codec, certificates)
+    devices = authority(settings, recorder, tracing, tap)
+    below = choose(settings.n2.transport, Ends(listen=settings.n2.sctp), "N2", bare=settings.n2.tls is not None)
+    n2 = cp_protection(settings, below)
+    attempts = Attempts(settings.limits.attempts)
+    engines = cp_engines(settings, codec, devices, attempts, tracing.keys)
     store = await open_cp_store(settings.store)
     try:
         plane = UpUserPlane(
@@ -156,6 +168,7 @@ async def open_cp(settings: CpSettings, recorder: Recorder) -> Node:
             UserPlaneAddress(settings.n3.address, settings.n3.port),
             _nat(settings),
             mtu=settings.sessions.mtu,
+            tap=tap,
         )
     except BaseException:
         await store.close()
@@ -166,32 +179,34 @@ async def open_cp(settings: CpSettings, recorder: Recorder) -> Node:
         ordinary_pool=settings.sessions.ordinary_pool,
         ordinary_destinations=_ordinary_destinations(settings),
     )
+    watch = Watch("cp", settings.metrics, settings.audit)
     daemon = CpDaemon(
         CpSetup(
             policy=cp_policy(settings),
             engines=lambda: engines,
-            transport=tcp,
+            transport=tapped(n2.transport, tap),
             host=settings.n2.host,
             port=settings.n2.port,
             store=store,
             sessions=Sessions(plane, rules),
             nas_codec=codec,
             link_codec=LinkAsn1(),
-            recorder=recorder,
-            max_message=settings.limits.max_message,
-            half_open_per_link=settings.limits.half_open_per_link,
-            half_open_per_ran=settings.limits.half_open_per_ran,
-            half_open=settings.limits.half_open,
+            recorder=watch.over(recorder),
+            limits=settings.limits,
+            aaa=devices.client,
         )
     )
 
     def reload() -> None:
         nonlocal engines
-        made = cp_engines(settings, codec, certificates)
-        certificates.reload()
+        made, exchange = cp_engines(settings, codec, devices, attempts, tracing.keys), n2.read()
+        devices.reload()
         engines = made
-        if ended := daemon.revoke(certificates.engines.revoked.certificates):
+        exchange()
+        if ended := daemon.revoke(devices.revoked):
             _LOG.warning("%d registered devices are detached: their certificates are revoked", ended)
 
-    daemon.revoke(certificates.engines.revoked.certificates)
-    return Node(daemon, reload, [store.close])
+    daemon.revoke(devices.revoked)
+    node = Node(daemon, reload, [store.close, devices.close], figures=daemon.figures, stores=(store,))
+    await watch.start(node)
+    return node

@@ -7,7 +7,8 @@ from typing import Protocol
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
-from rprov.crypto.tls import TlsCredentials
+from rprov.crypto.tls_context import TlsCredentials
+from rprov.model.figures import Figures
 from rprov.model.trust import (
     CredentialFiles,
 )
@@ -22,6 +23,13 @@ class Daemon(Protocol):
         """End everything."""
 
 
+class Store(Protocol):
+    """What can be asked of every store on a database."""
+
+    def observe(self, observe: Callable[[str, float], None]) -> None:
+        """Have each job told: read or write, and the seconds from question to answer."""
+
+
 @dataclass(slots=True)
 class Node:
     """A daemon with what it stands on. `reload` exchanges certificates without a restart."""
@@ -30,6 +38,12 @@ class Node:
     reload: Callable[[], None]
     closers: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     tally: PacketTally = field(default_factory=PacketTally)
+    figures: Figures = tuple
+    """What there is to be read of it at any time."""
+    stores: tuple[Store, ...] = ()
+    """Whose jobs can be timed."""
+    metrics_port: int | None = None
+    """Where its metrics are served, if they are."""
 
     async def close(self) -> None:
         """End the daemon, then what it stands on."""

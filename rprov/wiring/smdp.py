@@ -11,6 +11,7 @@ from rprov.daemon.smdp import SmdpDaemon, SmdpSetup
 from rprov.errors import ConfigError
 from rprov.model.report import Recorder
 from rprov.model.settings import SmdpSettings
+from rprov.model.tap import LinkName
 from rprov.model.trust import (
     CredentialFiles,
     prefixes_by_key_id,
@@ -21,7 +22,9 @@ from rprov.provision.sgp22.smdp_sessions import SmdpCredential
 from rprov.store.cp import open_cp_store
 from rprov.store.pki import check_pair, load_anchors, load_chain, load_key
 from rprov.store.smdp import open_smdp_store
+from rprov.trace.tracing import NO_TRACING, Tracing
 from rprov.wiring.node import Node, credentials, issuer_of
+from rprov.wiring.watching import Watch
 
 
 def smdp_core_settings(settings: SmdpSettings) -> SmdpCoreSettings:
@@ -61,10 +64,12 @@ def _load_server_tls(context: ssl.SSLContext, settings: SmdpSettings) -> None:
     context.load_cert_chain(files.chain, files.key)
 
 
-async def open_smdp(settings: SmdpSettings, recorder: Recorder) -> Node:
+async def open_smdp(settings: SmdpSettings, recorder: Recorder, tracing: Tracing = NO_TRACING) -> Node:
     """Build an SM-DP+ with its store; what the CP must know is delivered to the CP's store."""
     core = Smdp(smdp_core_settings(settings), secrets.token_bytes)
     context = _server_tls(settings)
+    if tracing.keys is not None:
+        context.keylog_filename = str(tracing.keys.path)
     store = await open_smdp_store(settings.store, settings.cp_store)
     closers: list[Callable[[], Awaitable[None]]] = [store.close]
     separate = settings.cp_store is not None and settings.cp_store.url != settings.store.url
@@ -76,16 +81,18 @@ async def open_smdp(settings: SmdpSettings, recorder: Recorder) -> Node:
         if cp_store is not None:
             await store.deliver(cp_store)
 
+    watch = Watch("smdp", settings.metrics, settings.audit)
     daemon = SmdpDaemon(
         SmdpSetup(
             core=core,
             store=store,
             deliver=deliver,
-            recorder=recorder,
+            recorder=watch.over(recorder),
             tls=context,
             host=settings.listen.host,
             port=settings.listen.port,
             max_body=settings.limits.max_body,
+            tap=tracing.tap(LinkName.ES9),
         )
     )
 
@@ -94,4 +101,6 @@ async def open_smdp(settings: SmdpSettings, recorder: Recorder) -> Node:
         _load_server_tls(context, settings)  # all of them or none: this one may be refused too
         core.exchange(renewed)
 
-    return Node(daemon, reload, closers)
+    node = Node(daemon, reload, closers, stores=(store,))
+    await watch.start(node)
+    return node

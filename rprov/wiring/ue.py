@@ -4,28 +4,33 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import Certificate
 
+from rprov.auth.abba_choice import AbbaChoice
 from rprov.auth.aka import FiveGAkaPeerScheme
 from rprov.auth.aka_peer import AkaPeerScheme
 from rprov.auth.eap_aka_prime_peer import EapAkaPrimePeerScheme
-from rprov.auth.eap_tls import EapTlsPeerEngines
+from rprov.auth.eap_tls import Believed, EapTlsPeerEngines
 from rprov.auth.scheme import PeerScheme
-from rprov.crypto.tls import TlsCredentials
+from rprov.auth.ticket import TicketPocket
+from rprov.crypto.tls_context import TlsCredentials
 from rprov.crypto.x509 import eid_of, subject_key_id
 from rprov.daemon.card import CardHolder
 from rprov.daemon.download import SessionDownload
+from rprov.daemon.ticket_keeper import TicketKeeper
 from rprov.daemon.ue import UeDaemon, UeSetup
 from rprov.daemon.userplane import UeUserPlane
 from rprov.errors import ConfigError
 from rprov.model.identifiers import Eid, Plmn
 from rprov.model.policy import UePolicy
-from rprov.model.report import Recorder
+from rprov.model.report import Identified, Recorder
 from rprov.model.security import SecurityCapability
 from rprov.model.session import ProvisioningProtocol, UserPlaneAddress
 from rprov.model.settings import CredentialKind, Plan, UeSettings
+from rprov.model.tap import LinkName
 from rprov.model.trust import (
     CredentialFiles,
 )
@@ -34,13 +39,18 @@ from rprov.procedure.purpose import Intent, Purpose
 from rprov.provision.euicc.es10 import Euicc
 from rprov.provision.euicc.state import CardCredential, CardState
 from rprov.provision.sgp22.lpa import Lpa
-from rprov.store.euicc import SavedCard, open_euicc_store
+from rprov.store.euicc import EuiccStore, SavedCard, open_euicc_store
 from rprov.store.pki import check_pair, load_anchors, load_chain, load_key
+from rprov.trace.keylog import KeyLog
 from rprov.trace.tally import PacketTally
-from rprov.transport import tcp
+from rprov.trace.tracing import NO_TRACING, Tracing
+from rprov.transport.choice import Ends, choose
+from rprov.transport.tapped import tapped
+from rprov.wire.messages import ABBA, ABBA_MSK
 from rprov.wire.nas_asn1 import NasAsn1
 from rprov.wire.radio_asn1 import RadioAsn1
 from rprov.wiring.node import Node, credentials, issuer_of
+from rprov.wiring.watching import Watch
 
 EUICC_KEY = "SK.EUICC"
 
@@ -57,6 +67,11 @@ async def give_initial_profile(settings: UeSettings, package: bytes) -> None:
 
 async def open_card(settings: UeSettings) -> tuple[CardHolder, Callable[[], Awaitable[None]]]:
     """Put the eUICC into its device: its state from the store, or a new card; gives what closes the store, too."""
+    card, store = await _open_card(settings)
+    return card, store.close
+
+
+async def _open_card(settings: UeSettings) -> tuple[CardHolder, EuiccStore]:
     chain, key = load_chain(settings.euicc.certificate.chain), load_key(settings.euicc.certificate.key)
     check_pair(chain, key, settings.euicc.certificate.key)
     if len(chain) < 2:
@@ -74,7 +89,7 @@ async def open_card(settings: UeSettings) -> tuple[CardHolder, Callable[[], Awai
     except BaseException:
         await store.close()
         raise
-    return CardHolder(euicc, store, version, settings.euicc.sqn_age_limit), store.close
+    return CardHolder(euicc, store, version, settings.euicc.sqn_age_limit), store
 
 
 def _state(
@@ -107,42 +122,83 @@ def _attach_credentials(settings: UeSettings) -> TlsCredentials:
     return credentials(CredentialFiles(chain=given.chain, key=given.key))
 
 
-def ue_engines(settings: UeSettings, card: CardHolder, codec: NasAsn1) -> UeEngines:
+def ue_engines(
+    settings: UeSettings, card: CardHolder, codec: NasAsn1, pocket: TicketPocket, keys: KeyLog | None
+) -> UeEngines:
     """What the core of a UE has made for each attach; reads certificates and keys."""
-    peers = EapTlsPeerEngines(
-        _attach_credentials(settings),
-        load_anchors(settings.network.anchors),
-        server_name=settings.network.server_name,
-        choices=settings.eap_tls,
-    )
+    own = _attach_credentials(settings)
+    peers = {
+        ABBA: EapTlsPeerEngines(
+            own,
+            load_anchors(settings.network.anchors),
+            server_name=settings.network.server_name,
+            choices=settings.eap_tls,
+            revocation=settings.network.revocation,
+            pocket=pocket,
+        )
+    }
+    if settings.network.msk:
+        first, *elsewhere = (Believed(load_anchors(item.anchors), item.server_name) for item in settings.network.msk)
+        peers[ABBA_MSK] = EapTlsPeerEngines(
+            own,
+            first.anchors,
+            server_name=first.name,
+            choices=settings.eap_tls,
+            revocation=settings.network.revocation,
+            elsewhere=elsewhere,
+            abba=ABBA_MSK,
+        )
+    for engines in peers.values():
+        if keys is not None:
+            engines.log_keys(keys.line)
 
     def certificate(plmn: Plmn, env: UeEnv) -> PeerScheme:
-        return peers.scheme(plmn, env.wall)
+        return AbbaChoice({abba: partial(engines.scheme, plmn, env.wall) for abba, engines in peers.items()})
 
-    def aka(plmn: Plmn, _env: UeEnv) -> PeerScheme:
+    def aka(plmn: Plmn, env: UeEnv) -> PeerScheme:
         usim, network = card.usim(), plmn.serving_network_name
         eap = EapAkaPrimePeerScheme(usim, card.subscription().supi, network)
-        return AkaPeerScheme(FiveGAkaPeerScheme(usim, network), eap)
+        if keys is not None:
+            keys.supi(env.ue, card.subscription().supi)
+        disclose = None if keys is None else partial(keys.k_ausf, env.ue)
+        return AkaPeerScheme(FiveGAkaPeerScheme(usim, network), eap, disclose)
 
     return UeEngines(codec, certificate, aka)
 
 
-async def open_ue(settings: UeSettings, recorder: Recorder, plan: Plan | None = None) -> tuple[Node, Intent]:
+async def open_ue(
+    settings: UeSettings, recorder: Recorder, plan: Plan | None = None, tracing: Tracing = NO_TRACING
+) -> tuple[Node, Intent]:
     """Build a UE; gives what its plan (or `plan` in its place) has it want, too."""
-    card, close_store = await open_card(settings)
+    card, store = await _open_card(settings)
     try:
         intent = await intent_of(plan or settings.plan, card)
-        return _node(settings, recorder, card, close_store), intent
+        tickets = TicketKeeper(card.eid, store.tickets)
+        await tickets.load(settings.eap_tls.resumption.enabled)
+        watch = Watch("ue", settings.metrics)
+        watched = watch.over(recorder)
+        watched.record(Identified(asyncio.get_running_loop().time(), "ue", settings.name, card.eid))
+        node = _node(settings, watched, card, tickets, store.close, tracing)
+        await watch.start(node)
+        return node, intent
     except BaseException:
-        await close_store()
+        await store.close()
         raise
 
 
 def _node(
-    settings: UeSettings, recorder: Recorder, card: CardHolder, close_store: Callable[[], Awaitable[None]]
+    settings: UeSettings,
+    recorder: Recorder,
+    card: CardHolder,
+    tickets: TicketKeeper,
+    close_store: Callable[[], Awaitable[None]],
+    tracing: Tracing,
 ) -> Node:
     codec = NasAsn1()
-    engines = ue_engines(settings, card, codec)
+    radio = choose(settings.radio.transport, Ends(connect=settings.radio.sctp), "radio")
+    tap = tracing.tap(LinkName.RADIO, LinkName.EAP, LinkName.RADIO_USER)
+    keys = tracing.keys
+    engines = ue_engines(settings, card, codec, tickets.pocket, keys)
     daemon: UeDaemon
     download = SessionDownload(
         {ProvisioningProtocol.SGP22: Lpa(enable=False)},
@@ -150,23 +206,26 @@ def _node(
         load_anchors(settings.euicc.anchors),
         recorder,
         lambda: daemon.ue_radio_id,
+        keys.path if keys is not None else None,
     )
     tally = PacketTally()
     plane = UeUserPlane(
         asyncio.get_running_loop(),
         UserPlaneAddress(settings.user_plane.address, settings.user_plane.port),
         observe=tally.observe,
+        tap=tap,
     )
     daemon = UeDaemon(
         UeSetup(
             name=settings.name,
             policy=_policy(settings, plane.address),
             engines=lambda: engines,
-            transport=tcp,
+            transport=tapped(radio, tap),
             host=settings.radio.host,
             port=settings.radio.port,
             user_plane=plane,
             card=card,
+            tickets=tickets,
             provisioner=download,
             nas_codec=codec,
             radio_codec=RadioAsn1(),
@@ -178,9 +237,9 @@ def _node(
 
     def reload() -> None:
         nonlocal engines
-        engines = ue_engines(settings, card, codec)
+        engines = ue_engines(settings, card, codec, tickets.pocket, keys)
 
-    return Node(daemon, reload, [close_store], tally)
+    return Node(daemon, reload, [close_store], tally, figures=daemon.figures)
 
 
 def _policy(settings: UeSettings, user_plane: UserPlaneAddress) -> UePolicy:
@@ -193,6 +252,7 @@ def _policy(settings: UeSettings, user_plane: UserPlaneAddress) -> UePolicy:
         dnn=settings.dnn,
         s_nssai=settings.s_nssai,
         hide_eid=settings.hide_eid,
+        msk_allowed=bool(settings.network.msk),
     )
 
 

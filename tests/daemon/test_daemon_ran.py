@@ -61,8 +61,12 @@ async def cell(
     place: Path, core: Core, change: Callable[[Any], Any] = lambda settings: settings, wait: bool = True
 ) -> AsyncIterator[tuple[RanDaemon, "asyncio.Task[None]"]]:
     """A RAN in front of such a core; gives its start, too."""
+    files = DemoFiles(place)
+    files.prepare()
     listener: Listener = await tcp.listen(LOCAL, 0, core.serve)
-    node = await open_ran(change(DemoFiles(place).ran(listener.port)), _Silent())
+    settings = files.ran(listener.port)
+    plain = replace(settings, cp=replace(settings.cp, tls=None))
+    node = await open_ran(change(plain), _Silent())
     daemon: RanDaemon = node.daemon  # type: ignore[assignment]
     start = asyncio.create_task(daemon.start())
     try:

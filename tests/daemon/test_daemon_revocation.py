@@ -15,12 +15,14 @@ from doubles.loop import run
 from rprov.causes import Cause
 from rprov.cli.demo_files import PLMN, DemoFiles
 from rprov.errors import ConfigError
+from rprov.model.kinds import ReadPath
 from rprov.model.report import ReportItem
 from rprov.model.settings import CpSettings, CredentialKind
 from rprov.store.cp import open_cp_store
 from rprov.store.crl import revoke
+from rprov.store.ocsp import write_responses
 from rprov.store.ordering import draw_order
-from rprov.store.pki import Issuing
+from rprov.store.pki import Issuing, load_chain
 from rprov.store.smdp import open_smdp_store
 from rprov.wiring.certificates import CpCertificates
 from rprov.wiring.cp import open_cp
@@ -46,15 +48,27 @@ class Network:
         self.files.prepare()
         self.crls = (self.files.pki / "ci.crl", self.files.pki / "eum.crl")
         self.revoke()
+        self.responses = ReadPath(place / "responses")
+        self.responses.mkdir()
+        self.respond("eum")
         self.stack = AsyncExitStack()
 
     def revoke(self, *names: str) -> None:
         now = datetime.now(UTC)
         revoke(self.files.pki, Issuing(now, secrets.token_bytes, 1), [self.files.pki / f"{n}.pem" for n in names])
 
+    def respond(self, name: str, revoked: bool = False) -> None:
+        """Have the issuer of a certificate say what it is, in the directory of responses."""
+        file = self.files.pki / f"{name}.pem"
+        serials = frozenset({load_chain(file)[0].serial_number}) if revoked else frozenset()
+        issuing = Issuing(datetime.now(UTC).replace(microsecond=0), secrets.token_bytes, 1)
+        (written,) = write_responses(self.files.pki, issuing, [file], serials)
+        written.rename(self.responses / written.name)
+
     def settings(self, port: int = 1, require: bool = False) -> CpSettings:
         settings = self.files.cp(port)
-        return replace(settings, devices=replace(settings.devices, crls=self.crls, require_crl=require))
+        trust = replace(settings.devices, crls=self.crls, ocsp=(self.responses,), require_crl=require)
+        return replace(settings, devices=trust)
 
     async def __aenter__(self) -> "Network":
         silent = await asyncio.start_server(self._listen, "127.0.0.1", 0)
@@ -117,6 +131,22 @@ def test_who_is_attached_by_a_revoked_certificate_is_thrown_out_and_nobody_else(
         await asyncio.sleep(0.05)
         assert network.core.registered == 1
         assert not other._outcome.done()
+
+    with_network(tmp_path, story)
+
+
+def test_an_ocsp_response_throws_out_too(tmp_path: Path) -> None:
+    """A directory of responses: what lies in it when the CP reads again counts."""
+
+    async def story(network: Network) -> None:
+        name, ue = await network.device()
+        await network.device()
+        await network.until(lambda: network.core.registered == 2)
+        network.respond(name, revoked=True)
+        network.cp.reload()
+        ended = await ue.outcome()
+        assert (ended.ok, ended.cause) == (False, Cause.CERTIFICATE_REVOKED)
+        await network.until(lambda: network.core.registered == 1)
 
     with_network(tmp_path, story)
 
