@@ -16,6 +16,7 @@ from rprov.cli.demo_files import PLMN, DemoFiles
 from rprov.cli.order import concealment
 from rprov.cli.report_text import print_report, progress
 from rprov.cli.running import chosen_log, recording, run
+from rprov.cli.trace_options import chosen_trace, trace_options
 from rprov.cli.words import DIRECTORY
 from rprov.daemon.cp import CpDaemon
 from rprov.daemon.ran import RanDaemon
@@ -25,22 +26,29 @@ from rprov.model.identifiers import UeRadioId
 from rprov.model.numbers import ExitCode
 from rprov.model.records import Order
 from rprov.model.report import MessageSeen, Recorder, ReportItem, StepEnded
+from rprov.model.sctp import Carrier
 from rprov.model.sections import (
     LogLevel,
     LogSettings,
 )
 from rprov.model.security import AkaAlgorithm, AkaMethod
 from rprov.model.settings import CpSettings, CredentialKind, Plan, UeSettings
+from rprov.model.tap import LinkName
+from rprov.model.tracing import TraceSettings
 from rprov.store.cp import open_cp_store
 from rprov.store.ordering import Given, draw_order
 from rprov.store.smdp import open_smdp_store
 from rprov.trace.recorder import MemoryRecorder
 from rprov.trace.report import DeviceResult, Report, build_report
 from rprov.trace.tally import PacketTally
+from rprov.trace.tracing import Tracing, tracing
 from rprov.wiring.cp import open_cp
 from rprov.wiring.ran import open_ran
 from rprov.wiring.smdp import open_smdp
 from rprov.wiring.ue import give_initial_profile, open_ue
+
+CORE_LINKS = (LinkName.N2, LinkName.EAP, LinkName.N3, LinkName.AAA)
+"""What the CP records; radio the RAN, so that each message is in the capture once."""
 
 AT_ONCE = 50
 """Devices under way at a time; the others wait, as they would for the radio."""
@@ -119,6 +127,14 @@ class _N3Watcher:
     show_default=True,
     help="How subscribers are authenticated in step 7.",
 )
+@click.option(
+    "--transport",
+    type=click.Choice([item.value for item in Carrier]),
+    default=Carrier.AUTO.value,
+    show_default=True,
+    help="What carries the control links, radio and N2.",
+)
+@trace_options
 @click.option("-v", "--verbose", count=True, help="Log every transition.")
 def demo(
     devices: int,
@@ -128,7 +144,10 @@ def demo(
     initial_subscription: bool,
     algorithm: str,
     authentication: str,
+    transport: str,
     verbose: int,
+    pcap: Path | None,
+    keylog: Path | None,
 ) -> int:
     """Take devices from "no subscription" to "attached as an ordinary subscriber", and show how."""
     asked = Demo(
@@ -137,8 +156,9 @@ def demo(
     kept = MemoryRecorder()
     watcher = _N3Watcher(kept)
     quiet = LogSettings(level=LogLevel.ERROR)
-    with recording(chosen_log(quiet, None, verbose), watcher) as recorder:
-        made = run(_run(asked, DemoFiles(workdir), recorder, kept, watcher))
+    chosen = chosen_trace(TraceSettings(), pcap, keylog)
+    with recording(chosen_log(quiet, None, verbose), watcher) as recorder, tracing(chosen) as traced:
+        made = run(_run(asked, DemoFiles(workdir, Carrier(transport)), recorder, traced, kept, watcher))
     if report == "json":
         json.dump(made.as_json(), sys.stdout, indent=2)
         print()
@@ -147,17 +167,25 @@ def demo(
     return ExitCode.DONE if made.ok else ExitCode.FAILED
 
 
-async def _run(asked: Demo, files: DemoFiles, recorder: Recorder, kept: MemoryRecorder, watcher: _N3Watcher) -> Report:
+async def _run(
+    asked: Demo,
+    files: DemoFiles,
+    recorder: Recorder,
+    traced: Tracing,
+    kept: MemoryRecorder,
+    watcher: _N3Watcher,
+) -> Report:
     files.prepare()
     async with AsyncExitStack() as stack:
-        smdp = await open_smdp(files.smdp(), recorder)
+        smdp = await open_smdp(files.smdp(), recorder, traced.only())
         stack.push_async_callback(smdp.close)
         await cast("SmdpDaemon", smdp.daemon).start()
         cp_settings = files.cp(cast("SmdpDaemon", smdp.daemon).port)
-        cp = await open_cp(cp_settings, recorder)
+        cp = await open_cp(cp_settings, recorder, traced.only(*CORE_LINKS))
         stack.push_async_callback(cp.close)
         await cast("CpDaemon", cp.daemon).start()
-        ran = await open_ran(files.ran(cast("CpDaemon", cp.daemon).port), recorder)
+        ran_settings = files.ran(cast("CpDaemon", cp.daemon).port)
+        ran = await open_ran(ran_settings, recorder, traced.only(LinkName.RADIO, LinkName.RADIO_USER))
         stack.push_async_callback(ran.close)
         await cast("RanDaemon", ran.daemon).start()
         if asked.devices == 1:

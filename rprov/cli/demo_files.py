@@ -13,7 +13,9 @@ from rprov.config import format_settings, load_cp, load_ran, load_smdp
 from rprov.errors import EnvironmentLacks
 from rprov.model.identifiers import Eid, Plmn
 from rprov.model.kinds import DatabaseUrl, Endpoint, Fqdn, Host, ReadPath
+from rprov.model.n2 import N2ClientTls, N2ServerTls
 from rprov.model.places import HttpListen, N2Listen, N2Peer, N3Address, RadioListen, RadioPeer, RadioUserPlane
+from rprov.model.sctp import Carrier, SctpListen, SctpPeer
 from rprov.model.sections import (
     HomeNetworkKeySettings,
     ProvisioningSettings,
@@ -39,7 +41,7 @@ from rprov.model.trust import (
     DeviceRoles,
     DeviceTrust,
 )
-from rprov.store.pki import Issuing, init_pki, issue_device, issue_euicc, make_suci_key
+from rprov.store.pki import Issuing, init_pki, issue_device, issue_euicc, issue_ran, make_suci_key
 
 PLMN = Plmn("001", "01")
 FQDN = Fqdn("smdp.example.com")
@@ -48,6 +50,8 @@ SERVER = IPv4Address("203.0.113.10")
 
 EID_PREFIX = "89049032"
 LOCAL = Host("127.0.0.1")
+LISTEN, CONNECT = SctpListen(udp_port=0), SctpPeer(udp_port=0)
+"""Several demos share this machine, and not one UDP port."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class DemoFiles:
     """Everything of one demo is below `place`."""
 
     place: Path
+    transport: Carrier = Carrier.AUTO
 
     @property
     def pki(self) -> Path:
@@ -68,8 +73,11 @@ class DemoFiles:
         except OSError as error:
             raise EnvironmentLacks(f"{self.place}: cannot be made: {error.strerror}") from error
         if (self.pki / "ci.pem").exists():
-            if not (self.pki / "suci.key").exists():  # a PKI of a time when there was none
+            # What a PKI of an earlier time has not.
+            if not (self.pki / "suci.key").exists():
                 make_suci_key(self.pki, SuciScheme.PROFILE_B, secrets.token_bytes)
+            if not (self.pki / "ran.pem").exists():
+                issue_ran(self.pki, self._issuing(), "ran", PLMN)
             return False
         init_pki(self.pki, self._issuing(), PLMN, FQDN, EID_PREFIX)
         return True
@@ -97,6 +105,11 @@ class DemoFiles:
         file = (self.place / f"{name}.db").absolute()
         return StoreSettings(url=DatabaseUrl(f"sqlite:///{file}"), key_file=file.with_suffix(".key"))
 
+    @property
+    def n2_server_tls(self) -> N2ServerTls:
+        """How the CP protects N2: with the certificate that devices see, too."""
+        return N2ServerTls(certificate=self._pair("cp"), anchors=(self._path("network-ca.pem"),))
+
     def smdp(self) -> SmdpSettings:
         """Write and read smdp.yaml."""
         settings = SmdpSettings(
@@ -114,7 +127,7 @@ class DemoFiles:
         server = ServerSettings(fqdn=FQDN, addresses=(SERVER,), upstream=Endpoint(LOCAL, smdp_port))
         settings = CpSettings(
             plmn=PLMN,
-            n2=N2Listen(host=LOCAL, port=0),
+            n2=N2Listen(host=LOCAL, port=0, transport=self.transport, sctp=LISTEN, tls=self.n2_server_tls),
             n3=N3Address(port=0),
             certificate=self._pair("cp"),
             devices=DeviceTrust(anchors=(self._path("ci.pem"),), roles=DeviceRoles.BOTH),
@@ -129,10 +142,16 @@ class DemoFiles:
         """Write and read ran.yaml."""
         settings = RanSettings(
             plmn=PLMN,
-            radio=RadioListen(host=LOCAL, port=0),
+            radio=RadioListen(host=LOCAL, port=0, transport=self.transport, sctp=LISTEN),
             radio_user_plane=RadioUserPlane(port=0),
             n3=N3Address(port=0),
-            cp=N2Peer(host=LOCAL, port=cp_port),
+            cp=N2Peer(
+                host=LOCAL,
+                port=cp_port,
+                transport=self.transport,
+                sctp=CONNECT,
+                tls=N2ClientTls(certificate=self._pair("ran"), anchors=(self._path("network-ca.pem"),)),
+            ),
         )
         return load_ran(self._write("ran.yaml", settings))
 
@@ -142,7 +161,7 @@ class DemoFiles:
         settings = UeSettings(
             name=f"ue-{eid.digits[-8:]}",
             eid=eid,
-            radio=RadioPeer(host=LOCAL, port=radio_port),
+            radio=RadioPeer(host=LOCAL, port=radio_port, transport=self.transport, sctp=CONNECT),
             euicc=EuiccSettings(
                 store=self.store("euicc"),
                 certificate=self._pair(f"euicc-{eid}"),

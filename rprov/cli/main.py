@@ -6,24 +6,17 @@ The verbs stand in one table and are imported when they are used, so that `rprov
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Sequence
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 import click
 
 from rprov import __version__
 from rprov.cli.openssl_conf import choose_openssl_conf
+from rprov.cli.verb import Verb
 from rprov.errors import ConfigError, EnvironmentLacks, RprovError
 from rprov.model.numbers import ExitCode
-
-
-class Verb(NamedTuple):
-    """Where a verb lives, and what the list of verbs says about it."""
-
-    module: str
-    attribute: str
-    summary: str
-
 
 VERBS: dict[str, Verb] = {
     "demo": Verb("rprov.cli.demo", "demo", "Take devices from no subscription to an ordinary one, and show how."),
@@ -34,7 +27,10 @@ VERBS: dict[str, Verb] = {
     "aaa": Verb("rprov.cli.daemons", "aaa", "Run an AAA server: EAP-TLS behind RADIUS."),
     "pki": Verb("rprov.cli.pki", "pki", "Make and show the certificates of a test network."),
     "order": Verb("rprov.cli.order", "order", "Order profiles for devices."),
+    "audit": Verb("rprov.cli.audit", "audit", "Check audit logs."),
+    "ctl": Verb("rprov.cli.ctl", "ctl", "Ask the daemons that run on this machine."),
     "euicc": Verb("rprov.cli.euicc", "euicc", "Look into a software eUICC."),
+    "trace": Verb("rprov.cli.trace", "trace", "Read captures of what was said."),
 }
 """Every verb, in the order in which people need them."""
 
@@ -74,10 +70,14 @@ def rprov() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and end the process."""
-    choose_openssl_conf(os.environ)  # before a verb is imported, and OpenSSL with it
+    given = sys.argv[1:] if arguments is None else arguments
+    choose_openssl_conf(os.environ, given)  # before a verb is imported, and OpenSSL with it
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that cannot show a character is no reason to fail
+    # RFC 5280 4.1.2.2: a serial number that is not positive makes no certificate. `cryptography` only warns of it, to
+    # stderr, and every stranger could have it do so.
+    warnings.filterwarnings("error", message="Parsed a serial number")
     sys.exit(run(arguments))
 
 

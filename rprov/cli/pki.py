@@ -6,13 +6,25 @@ from pathlib import Path
 
 import click
 
-from rprov.cli.words import DIRECTORY, EID, EID_PREFIX, FILE, PLMN
+from rprov.cli.words import DIRECTORY, EID, EID_PREFIX, FILE, PLMN, RAN_NAME
 from rprov.model.identifiers import Eid, Plmn
 from rprov.model.sections import (
     SuciScheme,
 )
 from rprov.store.crl import revoke as write_crls
-from rprov.store.pki import Facts, Issuing, facts, init_pki, issue_device, issue_euicc, load_chain, make_suci_key
+from rprov.store.crl import revoked_serials
+from rprov.store.ocsp import write_responses
+from rprov.store.pki import (
+    Facts,
+    Issuing,
+    facts,
+    init_pki,
+    issue_device,
+    issue_euicc,
+    issue_ran,
+    load_chain,
+    make_suci_key,
+)
 
 SLACK = timedelta(minutes=5)
 """Certificates begin a little earlier, for machines whose clocks differ."""
@@ -45,7 +57,7 @@ def pki() -> None:
 @click.option("--curve", type=click.Choice(["P-256", "brainpoolP256r1"]), default="P-256", show_default=True)
 @_days
 def init(place: Path, plmn: Plmn, fqdn: str, eid_prefix: str, curve: str, days: int) -> None:
-    """Make a CI, an EUM, a network CA, the certificates of CP and SM-DP+, and a SUCI key of Profile B."""
+    """Make a CI, an EUM, a network CA, the certificates of CP, RAN and SM-DP+, and a SUCI key of Profile B."""
     _print_written(init_pki(place, _issuing(days, curve), plmn, fqdn, eid_prefix))
 
 
@@ -69,7 +81,7 @@ def suci_key(place: Path, profile: str, name: str) -> None:
 
 @pki.group()
 def issue() -> None:
-    """Make the certificate of a device or of an eUICC."""
+    """Make the certificate of a device, of an eUICC or of a RAN."""
 
 
 @issue.command()
@@ -92,6 +104,17 @@ def euicc(eid: Eid, place: Path, name: str, days: int) -> None:
     _print_written(issue_euicc(place, _issuing(days), eid, name))
 
 
+@issue.command()
+@click.option("--ran-name", type=RAN_NAME, default="ran", show_default=True, help="What the RAN calls itself (`name`).")
+@click.option("--plmn", type=PLMN, default="001-01", show_default=True, help="The network that it belongs to.")
+@_place
+@click.option("--name", default="ran", show_default=True, help="Name of the files.")
+@_days
+def ran(ran_name: str, plmn: Plmn, place: Path, name: str, days: int) -> None:
+    """Make the key and certificate with which a RAN proves itself to its CP on N2."""
+    _print_written(issue_ran(place, _issuing(days), ran_name, plmn, name))
+
+
 @pki.command()
 @click.argument("file", type=FILE)
 def show(file: Path) -> None:
@@ -107,7 +130,7 @@ def show(file: Path) -> None:
 @_place
 @_crl_days
 def revoke(files: tuple[Path, ...], place: Path, days: int) -> None:
-    """Revoke certificates: write the CRLs of CI and EUM anew. A running CP reads them at SIGHUP."""
+    """Revoke certificates: write the CRLs of CI, EUM and network CA anew. A running CP reads them at SIGHUP."""
     _print_written(write_crls(place, _issuing(days), files))
 
 
@@ -115,8 +138,23 @@ def revoke(files: tuple[Path, ...], place: Path, days: int) -> None:
 @_place
 @_crl_days
 def crl(place: Path, days: int) -> None:
-    """Write the CRLs of CI and EUM anew as they are, so that they last longer."""
+    """Write the CRLs of CI, EUM and network CA anew as they are, so that they last longer."""
     _print_written(write_crls(place, _issuing(days)))
+
+
+@pki.command()
+@click.argument("files", metavar="CERT...", nargs=-1, required=True, type=FILE)
+@_place
+@click.option("--days", type=click.IntRange(1, 3650), default=7, show_default=True, help="Days until the next is due.")
+@click.option("--revoked", is_flag=True, help="Say that they are revoked, whatever the CRLs say.")
+def ocsp(files: tuple[Path, ...], place: Path, days: int, revoked: bool) -> None:
+    """Write what the issuer of each certificate says of it now: an OCSP response, CERT.ocsp.
+
+    Revoked is what the CRLs of CI and EUM name. A CP staples the response about its own certificate (`staple`), and
+    believes those about devices and EUMs (`devices.ocsp`).
+    """
+    serials = frozenset(load_chain(file)[0].serial_number for file in files) if revoked else revoked_serials(place)
+    _print_written(write_responses(place, _issuing(days), files, serials))
 
 
 def _issuing(days: int, curve: str = "P-256") -> Issuing:

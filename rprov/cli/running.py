@@ -4,9 +4,11 @@ SIGTERM and SIGINT drain and end; SIGHUP exchanges certificates.
 """
 
 import asyncio
+import gc
 import logging
 import signal
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
@@ -37,7 +39,18 @@ _LOG = logging.getLogger("rprov.daemon")
 def run(coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
     """Run something in a loop of its own."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(coroutine)
+        try:
+            return runner.run(_until_terminated(coroutine))
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
+
+
+async def _until_terminated(coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
+    """Let SIGTERM end whatever has no orderly end of its own as an interrupt from the keyboard would."""
+    task = asyncio.current_task()
+    if task is not None and threading.current_thread() is threading.main_thread():
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await coroutine
 
 
 def chosen_log(settings: LogSettings, log_format: str | None, verbose: int) -> LogSettings:
@@ -94,6 +107,7 @@ async def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     loop.add_signal_handler(signal.SIGHUP, _reload, node)
+    _settle()
     print(ready(), flush=True)
     waits = [loop.create_task(ended.wait())] + ([loop.create_task(over())] if over is not None else [])
     try:
@@ -107,6 +121,12 @@ async def serve(
     if drain is not None:
         await drain()
     return True
+
+
+def _settle() -> None:
+    """Take what is there now out of the garbage collector's rounds: it lives as long as the daemon does."""
+    gc.collect()
+    gc.freeze()
 
 
 def _reload(node: Node) -> None:

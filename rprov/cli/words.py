@@ -6,6 +6,7 @@ from typing import Any, Generic, TypeVar
 
 import click
 
+from rprov.crypto.x509_nodes import is_label
 from rprov.errors import DecodeError
 from rprov.model.identifiers import Eid, Iccid, Imsi, Plmn
 from rprov.model.secret import Secret
@@ -57,9 +58,17 @@ def _digits(text: str) -> str:
     return text
 
 
+def _ran_name(text: str) -> str:
+    """Take a name that can stand in a certificate; the RAN's own file takes any, and N2 without TLS too."""
+    if not is_label(text):
+        raise ValueError("the name of a RAN with a certificate has 1 to 63 letters, digits and hyphens")
+    return text
+
+
 EID = Parsed("eid", _eid)
 ICCID = Parsed("iccid", Iccid.parse)
 IMSI = Parsed("imsi", Imsi.parse)
 PLMN = Parsed("mcc-mnc", Plmn.parse)
 KEY = Parsed("hex|@file", _key)
+RAN_NAME = Parsed("ran name", _ran_name)
 EID_PREFIX = Parsed("digits", _digits)

@@ -35,7 +35,7 @@ def revoked(place: Path) -> set[int]:
 def test_revoke_says_what_it_has_written(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert run(["pki", "revoke", "pki/device.pem"]) == 0
-    assert capsys.readouterr().out.split() == ["pki/ci.crl", "pki/eum.crl"]
+    assert capsys.readouterr().out.split() == ["pki/ci.crl", "pki/eum.crl", "pki/network-ca.crl"]
     device = load_chain(place / "device.pem")[0].serial_number
     assert revoked(place) == {device}
     assert run(["pki", "crl", "--days", "7"]) == 0
@@ -43,7 +43,7 @@ def test_revoke_says_what_it_has_written(place: Path, capsys: pytest.CaptureFixt
 
 
 def test_a_certificate_of_another_pki_is_not_revoked(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["pki", "revoke", "pki/cp.pem"]) == 2
+    assert run(["pki", "revoke", "pki/network-ca.pem"]) == 2
     assert "no authority here has issued" in capsys.readouterr().err
 
 

@@ -84,7 +84,7 @@ def test_what_init_and_issue_make_is_believed(pki: Rprov, tmp_path: Path) -> Non
 
 def test_keys_are_their_owners_only(pki: Rprov, tmp_path: Path) -> None:
     keys = list((tmp_path / "pki").glob("*.key"))
-    assert len(keys) == 10
+    assert len(keys) == 11
     assert {stat.S_IMODE(key.stat().st_mode) for key in keys} == {0o600}
 
 

@@ -65,6 +65,21 @@ class AaaPlace:
         )
         self._write(name, key, made)
 
+    def other_radsec_ca(self) -> None:
+        """Have another authority certify clients: the file is exchanged, and later certificates are of it."""
+        self._radsec_ca_key = self.issuing.key()
+        self.radsec_ca = issue.make_network_ca(self._radsec_ca_key, name="another", **self.issuing.terms)
+        self._write("radsec-ca", self._radsec_ca_key, self.radsec_ca)
+
+    def radsec_crl(self, *names: str, days: int = 7, ago: timedelta = timedelta()) -> Path:
+        """Write the CRL of whoever certifies clients."""
+        when = self.now.replace(microsecond=0) - timedelta(hours=1) - ago
+        revoked = {load_chain(self.place / f"{name}.pem")[0].serial_number: when for name in names}
+        crl = issue.make_crl(self.radsec_ca, self._radsec_ca_key, revoked, 1, when, days)
+        path = self.place / "radsec.crl"
+        path.write_bytes(crl.public_bytes(Encoding.PEM))
+        return path
+
     def make_plain_device(self) -> None:
         """A device whose EUM has no nameConstraints: OpenSSL does not know that SGP.22 means a prefix there."""
         ci, ci_key = load_chain(self.place / "ci.pem")[0], load_key(self.place / "ci.key")

@@ -11,7 +11,7 @@ from doubles.pki import Held, shared_pki
 
 from rprov.auth.eap_tls import EapTlsPeerEngines, EapTlsServerEngines
 from rprov.auth.scheme import NetworkScheme, PeerScheme
-from rprov.crypto.tls import TlsCredentials
+from rprov.crypto.tls_context import TlsCredentials
 from rprov.crypto.x509 import subject_key_id
 from rprov.model.identifiers import Eid, Plmn
 

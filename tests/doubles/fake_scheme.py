@@ -12,6 +12,7 @@ from typing import Any
 
 from doubles.pki import EID
 
+from rprov.auth.radius_exchange import AccessAnswer, AccessRequest
 from rprov.auth.scheme import (
     Answer,
     Authenticated,
@@ -22,6 +23,7 @@ from rprov.auth.scheme import (
     PeerOutcome,
     PeerProved,
     PeerScheme,
+    Pending,
     Refusal,
 )
 from rprov.causes import Cause
@@ -80,6 +82,35 @@ class FakeNetworkScheme:
     def refuse(self, cause: Cause) -> NetworkOutcome:
         self.round, self.refused = "goodbye", cause
         return Challenge(GOODBYE)
+
+
+@dataclass
+class FakePassThrough(FakeNetworkScheme):
+    """The same, but an AAA server is asked before each word; what it says is of no importance."""
+
+    next: NetworkOutcome | None = None
+
+    def begin(self) -> NetworkOutcome:
+        return self._ask(super().begin())
+
+    def on_response(self, message: AuthenticationResponse) -> NetworkOutcome:
+        return self._ask(super().on_response(message))
+
+    def on_aaa(self, _answer: AccessAnswer) -> NetworkOutcome:
+        return self.next or Failed(Cause.EAP_FAILED, FAILURE, "nothing was asked")
+
+    def on_aaa_silent(self, detail: str) -> NetworkOutcome:
+        return Failed(Cause.NETWORK_FAILURE, FAILURE, detail)
+
+    def _ask(self, following: NetworkOutcome) -> NetworkOutcome:
+        self.next = following
+        return Pending(AccessRequest(()), self)
+
+
+def through_aaa(claimed: Eid | EidHint, env: Any) -> NetworkScheme:
+    """A factory for `CpEngines.certificate`."""
+    eid = EID if isinstance(claimed, EidHint) else claimed
+    return FakePassThrough(eid, env.policy.plmn.serving_network_name)
 
 
 @dataclass

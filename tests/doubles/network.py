@@ -10,8 +10,6 @@ that can be cut. Nothing here waits for a time: `until` waits for a condition.
 """
 
 import asyncio
-import contextlib
-import os
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -43,6 +41,7 @@ from rprov.provision.profile import SuciKey
 from rprov.store.cp import CpStore, open_cp_store
 from rprov.store.ordering import Given, NewOrder, draw_order
 from rprov.store.smdp import SmdpStore, open_smdp_store
+from rprov.trace.tracing import NO_TRACING, Tracing
 from rprov.wiring.cp import open_cp
 from rprov.wiring.node import Node
 from rprov.wiring.ran import open_ran
@@ -173,13 +172,17 @@ class Network:
         cp: Callable[[CpSettings], CpSettings] = lambda settings: settings,
         ran: Callable[[RanSettings], RanSettings] = lambda settings: settings,
         timers: Timers | None = None,
+        n2_tls: bool = False,
+        tracing: Tracing = NO_TRACING,
     ) -> None:
-        """`timers` are the CP's, also those that no file can set."""
+        """`timers` are the CP's, also those that no file can set; without `n2_tls`, tests may speak N2 themselves."""
         self.files = DemoFiles(place)
         self.files.prepare()
         self.seen = Seen()
         self._change_smdp, self._change_cp, self._change_ran = smdp, cp, ran
         self._timers = timers
+        self._n2_tls = n2_tls
+        self._tracing = tracing
         self.smdp_node: Node | None = None
         self.cp_node: Node | None = None
         self.ran_node: Node | None = None
@@ -235,14 +238,15 @@ class Network:
         self.ran_node = self.cp_node = self.smdp_node = None
 
     async def start_smdp(self) -> None:
-        self.smdp_node = await open_smdp(self._change_smdp(self.files.smdp()), self.seen)
+        self.smdp_node = await open_smdp(self._change_smdp(self.files.smdp()), self.seen, self._tracing)
         await self.smdp.start()
 
     async def start_cp(self, port: int = 0) -> None:
         """Start the CP, at a port that is free or was its own before."""
         smdp_port = self.smdp.port if self.smdp_node is not None else 1
-        settings = replace(self.files.cp(smdp_port), n2=N2Listen(host=LOCAL, port=port))
-        self.cp_node = await open_cp(self._change_cp(settings), self.seen)
+        tls = self.files.n2_server_tls if self._n2_tls else None
+        settings = replace(self.files.cp(smdp_port), n2=N2Listen(host=LOCAL, port=port, tls=tls))
+        self.cp_node = await open_cp(self._change_cp(settings), self.seen, self._tracing)
         if self._timers is not None:
             setup = self.cp._setup
             self.cp._setup = replace(setup, policy=cast("CpPolicy", replace(setup.policy, timers=self._timers)))
@@ -251,7 +255,9 @@ class Network:
     async def start_ran(self, port: int = 0) -> None:
         """Start the RAN, at a port that is free or was its own before."""
         settings = replace(self.files.ran(self.cp.port), radio=RadioListen(host=LOCAL, port=port))
-        self.ran_node = await open_ran(self._change_ran(settings), self.seen)
+        if not self._n2_tls:
+            settings = replace(settings, cp=replace(settings.cp, tls=None))
+        self.ran_node = await open_ran(self._change_ran(settings), self.seen, self._tracing)
         await self.ran.start()
 
     async def stop_smdp(self) -> None:
@@ -429,12 +435,3 @@ class Cable:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return near
-
-
-def sockets() -> int:
-    """How many sockets this process has."""
-    count = 0
-    for name in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError):
-            count += os.readlink(f"/proc/self/fd/{name}").startswith("socket:")
-    return count

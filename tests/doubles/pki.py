@@ -175,13 +175,17 @@ class Pki:
         return self.make_network()
 
     @cached_property
-    def network_below_sub_ca(self) -> Held:
-        """A network whose certificate hangs under a CA below the anchor."""
+    def network_sub_ca(self) -> Held:
         key = self.new_key()
         made = issue.make_network_sub_ca(
             self.network_ca.certificate, self.network_ca.key, key.public_key(), **self.terms()
         )
-        return self.make_network(ca=Held(made, key, (made,)))
+        return Held(made, key, (made,))
+
+    @cached_property
+    def network_below_sub_ca(self) -> Held:
+        """A network whose certificate hangs under a CA below the anchor."""
+        return self.make_network(ca=self.network_sub_ca)
 
     # --- the wrong ones, as a network sees devices ---
 

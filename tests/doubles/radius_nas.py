@@ -15,8 +15,10 @@ from doubles.pki import NOW, PLMN, Held, seeded, shared_pki
 from rprov.auth.eap.methods.tls import TlsPeerMethod
 from rprov.auth.eap.peer import Denied, EapPeer, SendResponse
 from rprov.crypto.hierarchy import Msk
-from rprov.crypto.tls import Side, TlsContext, TlsCredentials
+from rprov.crypto.tls import TlsEngine
+from rprov.crypto.tls_context import Side, TlsContext, TlsCredentials
 from rprov.crypto.x509_network import check_network
+from rprov.model.tls import TlsChoices, TlsResumption
 from rprov.wire import eap
 from rprov.wire.radius import (
     LARGEST_VALUE,
@@ -48,18 +50,39 @@ class Device:
         fragment: int = 1400,
         at: datetime = NOW,
         name: str = PLMN.cp_name,
+        judge_status: Callable[[list[x509.Certificate], bytes], None] | None = None,
+        resumes: bool = False,
     ) -> None:
+        """One that `resumes` offers the ticket of its full handshake again and again; `resumed`: it was taken.
+
+        FreeRADIUS 3.2 gives another one in a resumed handshake, and does not take that.
+        """
         pki = shared_pki()
         held = held or pki.device
         self.anchors = tuple(anchors) if anchors is not None else (pki.network_ca.certificate,)
         self.fragment, self.at, self.name = fragment, at, name
-        self.context = TlsContext(Side.CLIENT, TlsCredentials(held.chain, held.key), self.anchors)
+        self.judge_status = judge_status
+        self.resumes, self.session, self.resumed = resumes, None, False
+        choices = TlsChoices(resumption=TlsResumption(enabled=resumes))
+        self.context = TlsContext(Side.CLIENT, TlsCredentials(held.chain, held.key), self.anchors, choices)
 
     def peer(self) -> EapPeer:
-        def judge(leaf, intermediates):
-            check_network(leaf, intermediates, self.anchors, self.name, self.at)
+        path: list[x509.Certificate] = []
 
-        return EapPeer(TlsPeerMethod(self.context.engine(judge), self.fragment))
+        def judge(leaf, intermediates):
+            path[:] = check_network(leaf, intermediates, self.anchors, self.name, self.at)
+
+        asked = self.judge_status
+        about = None if asked is None else lambda staple: asked(path, staple)
+        again = (lambda leaf: None) if self.resumes else None
+        engine = TlsEngine(self.context, judge, judge_status=about, again=again, session=self.session)
+
+        def committed() -> None:
+            self.resumed = engine.resumed
+            if self.resumes and not engine.resumed:
+                self.session = engine.session()
+
+        return EapPeer(TlsPeerMethod(engine, self.fragment, committed))
 
 
 @dataclass

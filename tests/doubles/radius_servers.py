@@ -19,7 +19,12 @@ from doubles.aaa_place import SECRET
 from rprov.wire.radius import LARGEST_PACKET
 
 PATIENCE = 20
-PACKAGES = {"eapol_test": "eapoltest", "freeradius": "freeradius", "hostapd": "hostapd"}
+PACKAGES = {
+    "eapol_test": "eapoltest",
+    "freeradius": "freeradius",
+    "hostapd": "hostapd",
+    "wpa_supplicant": "wpasupplicant",
+}
 """Programs, and the packages of Debian that have them."""
 
 
@@ -77,7 +82,13 @@ modules {{
             tls_max_version = "1.3"
             ecdh_curve = "X25519:prime256v1"
             cache {{
-                enable = no
+                enable = {yes_or_no}
+                name = "tickets"
+                lifetime = 1
+                persist_dir = "{here}/sessions"
+                store {{
+                    User-Name
+                }}
             }}
         }}
         tls {{
@@ -109,23 +120,27 @@ server_cert={pki}/cp.pem
 private_key={pki}/cp.key
 fragment_size={fragment}
 tls_flags=[ENABLE-TLSv1.3][DISABLE-TLSv1.2]
+tls_session_lifetime={lifetime}
 radius_server_clients={here}/clients
 radius_server_auth_port={port}
 """
 
 
-def freeradius(here: Path, **values: Any) -> Sequence[str]:
+def freeradius(here: Path, resumes: bool = False, **values: Any) -> Sequence[str]:
     """Write its files; give the command."""
+    values["yes_or_no"] = "yes" if resumes else "no"
     here.chmod(0o755)
+    (here / "sessions").mkdir()
     (here / "dictionary").write_text("$INCLUDE /usr/share/freeradius/dictionary\n")
     (here / "radiusd.conf").write_text(FREERADIUS.format(here=here, secret=SECRET.octets.decode(), **values))
-    for path in here.iterdir():
+    for path in (here / "dictionary", here / "radiusd.conf"):
         path.chmod(0o640)
     return [find("freeradius") or "freeradius", "-f", "-l", "stdout", "-d", str(here), "-D", str(here), "-n", "radiusd"]
 
 
-def hostapd(here: Path, **values: Any) -> Sequence[str]:
+def hostapd(here: Path, resumes: bool = False, **values: Any) -> Sequence[str]:
     """Write its files; give the command."""
+    values["lifetime"] = 3600 if resumes else 0
     (here / "users").write_text("* TLS\n")
     (here / "clients").write_text(f"127.0.0.1/32 {SECRET.octets.decode()}\n")
     (here / "hostapd.conf").write_text(HOSTAPD.format(here=here, **values))

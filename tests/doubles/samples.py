@@ -3,6 +3,7 @@
 from ipaddress import IPv4Address
 from typing import Any
 
+from rprov.auth.radius_exchange import AccessAnswer
 from rprov.causes import Cause
 from rprov.crypto.hierarchy import KGnb
 from rprov.model.identifiers import Eid, Guti, Iccid, Imsi, Plmn, Suci, Supi, Teid, UeRadioId
@@ -14,6 +15,7 @@ from rprov.procedure import events as ev
 from rprov.procedure.purpose import Intent, Purpose, Subscription
 from rprov.wire import link, radio
 from rprov.wire import messages as nas
+from rprov.wire.radius import Code, Packet
 
 PLMN = Plmn("001", "01")
 EID = Eid.with_check_digits("890490321234512345123456789012")
@@ -116,6 +118,8 @@ EVENTS = by_type(
     ev.GutiResolved(Supi.of_imsi(IMSI)),
     ev.TunnelOpened(UPLINK, IPv4Address("10.45.0.2")),
     ev.StoreFailed("the disk is full"),
+    ev.AaaAnswered(AccessAnswer("aaa", Packet(Code.ACCESS_CHALLENGE, 1, bytes(16), ()))),
+    ev.AaaSilent("no answer of aaa"),
     ev.DetachOrdered(Cause.ILLEGAL_UE),
     ev.LifetimeChanged(300),
     ev.RadioBearerOpened(DOWNLINK, AT_RAN),

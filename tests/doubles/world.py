@@ -21,6 +21,7 @@ from rprov.auth.aka import FiveGAkaNetworkScheme, FiveGAkaPeerScheme
 from rprov.auth.aka_peer import AkaPeerScheme
 from rprov.auth.eap_aka_prime import EapAkaPrimeNetworkScheme
 from rprov.auth.eap_aka_prime_peer import EapAkaPrimePeerScheme
+from rprov.auth.radius_exchange import AccessRequest
 from rprov.auth.scheme import NetworkScheme, PeerScheme
 from rprov.auth.usim import Usim, next_sqn
 from rprov.causes import Cause
@@ -128,6 +129,7 @@ class World:
             Supi.of_imsi(imsi): SubscriberRecord(Supi.of_imsi(imsi), K, OPC, sqn=32) for imsi in (IMSI, OTHER_IMSI)
         }
         self.asks: list[Any] = []
+        self.aaa: Callable[[AccessRequest], Any] = no_aaa
         self.ran_answer: Any = None
         self.radio, self.link, self.nas = RadioAsn1(), LinkAsn1(), NasAsn1()
         provisioning = ProvisioningPolicy(lifetime=600, quota=1 << 20, servers=(SERVER,))
@@ -448,6 +450,9 @@ class World:
                 case act.Asked(ticket=ticket, ask=ask):
                     self.asks.append(ask)
                     self.ask(ask, partial(self._answer_cp, endpoint, ticket, self.cp_answer(ask)))
+                case act.TellAaa(request=request):
+                    self.asks.append(action)
+                    self.aaa(request)
                 case act.Register(record=record):
                     self._register(endpoint, record)
                 case act.Deregister(guti=guti):
@@ -484,6 +489,8 @@ class World:
                 sqn = next_sqn(record.sqn if sqn_ms is None else sqn_ms)
                 self.subscribers[supi] = replace(record, sqn=sqn)
                 return ev.SubscriberFound(self.subscribers[supi])
+            case act.AskAaa(request=request):
+                return self.aaa(request)
             case act.ResolveGuti(guti=guti):
                 identity = self.gutis.get(guti)
                 return ev.SubscriberUnknown() if identity is None else ev.GutiResolved(identity)
@@ -518,6 +525,10 @@ class World:
 
 def no_certificate(*_arguments: Any) -> Any:
     raise Misuse("this world has no certificates")
+
+
+def no_aaa(_request: AccessRequest) -> Any:
+    return ev.AaaSilent("this world has no AAA server")
 
 
 def ordinary(imsi: Imsi = IMSI) -> Intent:

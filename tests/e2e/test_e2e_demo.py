@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from doubles.network import sockets
 from doubles.processes import Process
+from doubles.sockets import sockets
 
 from rprov.cli.main import run as rprov
 from rprov.trace.report import STEP_NAMES

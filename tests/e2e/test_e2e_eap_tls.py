@@ -14,7 +14,9 @@ from rprov.causes import Cause
 from rprov.config import format_settings, load_cp, load_ue
 from rprov.crypto import issue
 from rprov.errors import ConfigError
+from rprov.model.eap import EapSettings
 from rprov.model.kinds import ReadPath
+from rprov.model.report import MessageSeen
 from rprov.model.settings import CpSettings, CredentialKind
 from rprov.model.tls import TlsChoices, TlsGroup, TlsVersion
 from rprov.model.trust import (
@@ -54,6 +56,14 @@ def test_every_choice_leads_through_all_steps(tmp_path: Path, name: str) -> None
     ended, net = attach(tmp_path, with_choices(CHOICES[name]), eap_tls=CHOICES[name])
     assert ended.ok, ended
     assert net.seen.steps() == [(step, True) for step in range(1, 8)]
+
+
+def test_eap_may_ask_for_an_identity_and_go_in_small_packets(tmp_path: Path) -> None:
+    small = EapSettings(fragment=100, ask_identity=True)
+    ended, net = attach(tmp_path, lambda settings: replace(settings, eap=small))
+    assert ended.ok, ended
+    asked = [item for item in net.seen.of(MessageSeen) if item.name == "AuthenticationRequest"]
+    assert len(asked) > 12, "one for the identity, one for the start, and the flights in pieces"
 
 
 def test_tls_1_2_is_not_taken_where_one_side_does_not_want_it(tmp_path: Path) -> None:

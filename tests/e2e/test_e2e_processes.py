@@ -201,10 +201,12 @@ def test_an_address_that_is_taken_is_named(running: Running, tmp_path: Path, cap
     assert f"rprov: cannot receive at 127.0.0.1:{port} (UDP, n3): " in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_a_cp_of_another_network_refuses_the_ran(running: Running, tmp_path: Path, capsys: Any) -> None:
+def test_a_ran_of_another_network_than_its_certificate_does_not_start(
+    running: Running, tmp_path: Path, capsys: Any
+) -> None:
     other = replace(load_ran(running.place / "ran.yaml"), plmn=Plmn("999", "70"))
-    assert rprov(["ran", "-c", str(write_settings(tmp_path / "ran.yaml", other))]) == 1
-    assert "this network is not allowed" in capsys.readouterr().err.splitlines()[-1]
+    assert rprov(["ran", "-c", str(write_settings(tmp_path / "ran.yaml", other))]) == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith("not ran.ran.mnc070.mcc999.3gppnetwork.org")
 
 
 # --- the examples -----------------------------------------------------------------------------------------------------

@@ -398,7 +398,7 @@ def test_a_ue_cannot_speak_for_another(tmp_path: Path) -> None:
 
 def test_too_many_half_open_attaches_evict_the_oldest(tmp_path: Path) -> None:
     def few(settings: Any) -> Any:
-        return replace(settings, limits=CpLimits(half_open_per_link=2, half_open_per_ran=2, half_open=2))
+        return replace(settings, limits=CpLimits(half_open_per_link=2, half_open_per_ran=2, half_open=2, backoff=1))
 
     async def scenario() -> None:
         async with Network(tmp_path, timers=SHORT, cp=few) as net, AsyncExitStack() as stack:
@@ -416,11 +416,13 @@ def test_too_many_half_open_attaches_evict_the_oldest(tmp_path: Path) -> None:
             assert len(net.cp._half_open) == 2
             # An honest device is served: it evicts the next one.
             assert (await net.attach(await net.device())).ok
-            # The evicted ones hear of it as soon as they hear anything, and try again.
+            # The evicted ones hear of it as soon as they hear anything, and try again when they were told to.
             for cable in cables:
                 cable.thaw()
             for ue in ues:
                 assert (await ue.outcome()).ok
+            told = [item for item in net.seen.of(MessageSeen) if (item.name, item.sender) == ("AttachReject", "cp")]
+            assert len(told) >= 2
 
     run(scenario())
 

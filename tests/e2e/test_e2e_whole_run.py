@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from doubles.network import Network, ends, enters, run, sockets, until
+from doubles.network import Network, ends, enters, run, until
+from doubles.sockets import sockets
 
 from rprov.daemon.card import CardHolder
 from rprov.daemon.ue import UeDaemon, sentence
