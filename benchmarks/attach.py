@@ -35,7 +35,7 @@ from OpenSSL import SSL, crypto  # noqa: E402
 
 from rprov.auth.eap_tls import EapTlsPeerEngines, EapTlsServerEngines  # noqa: E402
 from rprov.auth.scheme import Answer, Authenticated, Challenge, PeerProved  # noqa: E402
-from rprov.crypto.tls import CIPHER_SUITES, GROUPS, Side, TlsCredentials  # noqa: E402
+from rprov.crypto.tls_context import CIPHER_SUITES, GROUPS, Side, TlsCredentials  # noqa: E402
 from rprov.crypto.tls_openssl import set_groups  # noqa: E402
 from rprov.model.env import Env  # noqa: E402
 from rprov.model.identifiers import Plmn  # noqa: E402

@@ -26,7 +26,9 @@ PAGES = (
     "docs/conformance.md",
     "docs/threats.md",
     "docs/how-to/add-a-scheme.md",
+    "docs/how-to/protect-n2.md",
     "docs/how-to/run-a-fleet.md",
+    "docs/how-to/transports.md",
 )
 PLACES = ("rprov", "tests", "docs", "tools", "benchmarks", "examples", "asn1")
 

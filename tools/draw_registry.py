@@ -50,7 +50,10 @@ def sentences(kind: type) -> dict[str, str]:
     body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
     if not isinstance(body, ast.ClassDef):
         raise TypeError(f"{kind} is no class")
-    found = {}
+    found: dict[str, str] = {}
+    for base in kind.__bases__:
+        if dataclasses.is_dataclass(base):
+            found |= sentences(base)
     for item, after in zip(body.body, body.body[1:], strict=False):
         match item, after:
             case (
@@ -151,7 +154,7 @@ def page() -> str:
         "## Fields of a log line in JSON\n",
         table(("field", "meaning"), ((f"`{item.value}`", sentences(LogField)[item.name]) for item in LogField)),
         "## Metrics\n",
-        table(("metric", "meaning"), ((f"`{item.value}`", sentences(Metric)[item.name]) for item in Metric)),
+        table(("metric", "meaning"), ((f"`{item.value}`", item.meaning) for item in Metric)),
         "## Extras of the package\n",
         table(("extra", "meaning"), ((f"`{name}`", text) for name, text in EXTRAS.items())),
     ]
