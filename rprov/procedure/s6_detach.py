@@ -329,6 +329,11 @@ def on_released(state: Releasing, _event: object, env: CpEnv) -> Move:
     return Move(Gone(state.scope), (stop, StartTimer(Timer.TOMBSTONE, env.policy.timers.tombstone), *state.then))
 
 
+def on_crossed(state: Releasing, _event: Received[UeContextReleaseRequest], _env: CpEnv) -> Move:
+    """Our command and the RAN's request have crossed: the command stands, and is answered."""
+    return stay(state)
+
+
 def on_tombstone_over(state: Gone, _event: TimerFired, _env: CpEnv) -> Move:
     """Nothing is left at all."""
     return stay(state, Close())
@@ -340,6 +345,7 @@ CP: Table = {
     (Unreachable, TimerFired): on_implicit_detach,
     (Unreachable, UeContextReleaseComplete): lambda state, _event, _env: stay(state),
     (Releasing, UeContextReleaseComplete): on_released,
+    (Releasing, UeContextReleaseRequest): on_crossed,
     (Releasing, TimerFired): on_released,
     (Gone, TimerFired): on_tombstone_over,
 }

@@ -410,6 +410,23 @@ def test_a_lost_radio_link_closes_the_session_at_once_and_the_registration_in_ti
     assert world.cps == {}
 
 
+def test_a_release_that_the_ran_asks_for_while_it_is_commanded_is_commanded_once():
+    """The device hangs up as soon as it has said DetachRequest: command and request cross on N2."""
+    world = World()
+    ue = online(world)
+    world.ue_event(ue, ev.DetachWanted(switch_off=True))
+    world.pump_frames(2)  # over the radio and N2: the CP has commanded
+    assert type(world.cp_ue(ue).nas.machine.state).__name__ == "Releasing"
+    world.lose_radio(ue, at_ue=False)
+    world.pump()
+    control = [decode_n2_frame(frame.octets) for frame in world.log if frame.link == "n2"]
+    names = [type(world.link.decode(frame.payload)).__name__ for frame in control if frame.kind is N2Kind.CONTROL]
+    assert names.count("UeContextReleaseRequest") == 1
+    assert names.count("UeContextReleaseCommand") == names.count("UeContextReleaseComplete") == 1
+    world.fire_all()
+    assert left_over(world, ue) == {}
+
+
 def test_an_unreachable_device_ends_at_the_end_of_its_scope():
     world, ue = downloading()
     world.fire_all(until=100)
