@@ -9,12 +9,10 @@ import asyncio
 from collections import deque
 from contextlib import suppress
 
-from rprov.transport.link import Address, LinkLost, Statistics, require_sendable
+from rprov.transport.link import OVERHEAD, Address, LinkLost, Statistics, require_sendable
 from rprov.wire.framing import Frame
 
 HIGH_WATER = 256 * 1024
-OVERHEAD = 64
-"""Octets that a waiting message counts beside its payload, so that a flood of small ones is bounded, too."""
 
 
 class Association:
@@ -95,16 +93,24 @@ class Association:
             raise self._lost
         if self._closing or self._ended:
             raise LinkLost(f"{self} was closed by {'us' if self._closing else 'the peer'}")
-        self._statistics.count_sent(payload)
-        if not self._unsent and self._give_or_end(stream, ppid, payload):
-            if self._lost is not None:
-                raise self._lost
-            return
+        statistics = self._statistics
+        statistics.frames_sent += 1
+        statistics.octets_sent += len(payload)
+        if not self._unsent:
+            try:
+                if self._give(stream, ppid, payload):
+                    return
+            except OSError as error:
+                self._give_up(error)
+                if self._lost is not None:
+                    raise self._lost from None
+                return
         self._unsent.append((stream, ppid, bytes(payload)))
         self._unsent_octets += len(payload) + OVERHEAD
         if self._unsent_octets >= HIGH_WATER:
             self._writable.clear()
-        await self._writable.wait()
+        if not self._writable.is_set():
+            await self._writable.wait()
         if self._lost is not None:
             raise self._lost
 
@@ -118,8 +124,11 @@ class Association:
             self._arrived.clear()
             await self._arrived.wait()
         frame = self._frames.popleft()
-        self._statistics.count_received(frame.payload)
-        self._waiting_octets -= len(frame.payload) + OVERHEAD
+        octets = len(frame[2])
+        statistics = self._statistics
+        statistics.frames_received += 1
+        statistics.octets_received += octets
+        self._waiting_octets -= octets + OVERHEAD
         if not self._reading and self._waiting_octets < HIGH_WATER // 2 and not self._gone.is_set():
             self._reading = True
             self._read_on()
@@ -157,25 +166,22 @@ class Association:
 
     def _flush(self) -> None:
         """The stack takes more: give it what waits."""
-        while self._unsent:
-            if not self._give_or_end(*self._unsent[0]):
-                break
-            if not self._unsent:  # it has ended meanwhile
-                return
-            self._unsent_octets -= len(self._unsent.popleft()[2]) + OVERHEAD
+        try:
+            while self._unsent and self._give(*self._unsent[0]):
+                self._unsent_octets -= len(self._unsent.popleft()[2]) + OVERHEAD
+        except OSError as error:
+            self._give_up(error)
+            return
         if self._unsent_octets < HIGH_WATER // 2:
             self._writable.set()
         if self._closing and not self._unsent and not self._gone.is_set():
             self._say_goodbye()
 
-    def _give_or_end(self, stream: int, ppid: int, payload: bytes) -> bool:
-        try:
-            return self._give(stream, ppid, payload)
-        except OSError as error:
-            self._forget_unsent()
-            if not self._goodbye_comes(error):
-                self._lose(f"was lost: {error.strerror}")
-            return True
+    def _give_up(self, error: OSError) -> None:
+        """The stack takes nothing any more."""
+        self._forget_unsent()
+        if not self._goodbye_comes(error):
+            self._lose(f"was lost: {error.strerror}")
 
     def _goodbye_comes(self, error: OSError) -> bool:
         """Say whether an error of a sender means only that the peer ends in order, which reading will tell."""
@@ -185,7 +191,7 @@ class Association:
         """Take a message, or one more piece of it."""
         if self._closing:
             return
-        octets = len(self._partial) + len(piece)
+        octets = len(piece) + len(self._partial)
         if octets > self._limit:
             self._lose(f"was aborted: a message of {octets} octets or more, at most {self._limit} are taken")
             return

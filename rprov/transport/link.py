@@ -23,6 +23,9 @@ LIMIT = MAX_PAYLOAD
 LINK_STREAM = 0
 """Messages of the link itself; those of a UE are elsewhere, so that a stalled UE never stalls the set-up."""
 
+OVERHEAD = 64
+"""Octets that a waiting message counts beside its payload, so that a flood of small ones is bounded, too."""
+
 MAX_STREAMS = 256
 """More streams than this bring nothing: they only keep one UE's lost packet from delaying another's."""
 

@@ -7,57 +7,18 @@ sender's machine, it does not say that the message arrived.
 from typing import cast
 
 from rprov.model.tap import LinkName, Tap
-from rprov.transport.link import LIMIT, Address, Link, Listener, OnLink, Statistics, Transport
+from rprov.transport.link import LIMIT, Link, Listener, OnLink, Transport
+from rprov.transport.wrapped import WrappedLink
 from rprov.wire.framing import Frame
 
 
-class TappedLink:
+class TappedLink(WrappedLink):
     """A link with a tap; see `link.Link`."""
 
     def __init__(self, link: Link, tap: Tap, name: LinkName) -> None:
-        self._link = link
+        super().__init__(link)
         self._tap = tap
         self._name = name
-
-    @property
-    def local(self) -> Address:
-        """This end."""
-        return self._link.local
-
-    @property
-    def peer(self) -> Address:
-        """The other end."""
-        return self._link.peer
-
-    @property
-    def local_addresses(self) -> tuple[Address, ...]:
-        """Every address of this end."""
-        return self._link.local_addresses
-
-    @property
-    def peer_addresses(self) -> tuple[Address, ...]:
-        """Every address of the other end."""
-        return self._link.peer_addresses
-
-    @property
-    def peer_names(self) -> tuple[str, ...] | None:
-        """The dNSNames of the peer's certificate; None where nothing protects the link."""
-        return self._link.peer_names
-
-    @property
-    def carrier(self) -> str:
-        """What carries it."""
-        return self._link.carrier
-
-    @property
-    def streams(self) -> int:
-        """How many streams both sides agreed on."""
-        return self._link.streams
-
-    @property
-    def statistics(self) -> Statistics:
-        """Counters, live."""
-        return self._link.statistics
 
     async def send(self, stream: int, ppid: int, payload: bytes) -> None:
         """Send one message, then wait until the link takes more; see `link.Link`."""
@@ -71,14 +32,6 @@ class TappedLink:
             self._see(frame, inbound=True)
         return frame
 
-    async def close(self) -> None:
-        """End in order; see `link.Link`."""
-        await self._link.close()
-
-    def abort(self) -> None:
-        """End at once; see `link.Link`."""
-        self._link.abort()
-
     def _see(self, frame: Frame, *, inbound: bool) -> None:
         self._tap.message(
             self._name,
@@ -89,9 +42,6 @@ class TappedLink:
             ppid=frame.ppid,
             octets=frame.payload,
         )
-
-    def __str__(self) -> str:
-        return str(self._link)
 
 
 class TappedTransport:

@@ -17,6 +17,7 @@ from rprov.transport.link import (
     LIMIT,
     LINK_STREAM,
     MAX_STREAMS,
+    OVERHEAD,
     Address,
     Link,
     LinkLost,
@@ -113,7 +114,8 @@ class TcpLink(asyncio.Protocol):
         # Written before the wait, not after: so the order is that of the calls, whoever wakes up first.
         self._transport.write(frame)
         self._statistics.count_sent(payload)
-        await self._writable.wait()
+        if not self._writable.is_set():
+            await self._writable.wait()
         if self._lost is not None:
             raise self._lost
 
@@ -128,7 +130,7 @@ class TcpLink(asyncio.Protocol):
             await self._arrived.wait()
         frame = self._frames.popleft()
         self._statistics.count_received(frame.payload)
-        self._waiting_octets -= len(frame.payload)
+        self._waiting_octets -= len(frame.payload) + OVERHEAD
         if self._paused and self._waiting_octets < HIGH_WATER // 2:
             self._resume()
         return frame
@@ -192,7 +194,7 @@ class TcpLink(asyncio.Protocol):
         if not frames:
             return
         self._frames.extend(frames)
-        self._waiting_octets += sum(len(frame.payload) for frame in frames)
+        self._waiting_octets += sum(len(frame.payload) for frame in frames) + OVERHEAD * len(frames)
         if self._waiting_octets >= HIGH_WATER and not self._paused:
             self._paused = True
             self._transport.pause_reading()
@@ -222,7 +224,7 @@ class TcpLink(asyncio.Protocol):
         self._arrived.set()
 
     def _resume(self) -> None:
-        self._waiting_octets = sum(len(frame.payload) for frame in self._frames)
+        self._waiting_octets = sum(len(frame.payload) + OVERHEAD for frame in self._frames)
         if self._paused:
             self._paused = False
             if not self._transport.is_closing():

@@ -11,6 +11,7 @@ import errno
 import os
 import secrets
 import socket
+from contextlib import suppress
 
 from rprov.errors import EnvironmentLacks
 from rprov.model.sctp import SctpListen, SctpPeer
@@ -101,6 +102,9 @@ class UserSctp:
 
 async def _resolve(host: str, port: int) -> Name:
     """Give the first address of a host; raises `OSError`."""
+    with suppress(OSError):  # an address in digits needs no thread that asks for it
+        socket.inet_pton(socket.AF_INET, host)
+        return host, int(port)
     # int: a port that has a name is none to getaddrinfo.
     found = await asyncio.get_running_loop().getaddrinfo(host, int(port), type=socket.SOCK_DGRAM)
     name = found[0][4]

@@ -1,4 +1,4 @@
-"""A UDP socket that carries SCTP packets (RFC 6951 5), and the paths that lead from it to peers.
+"""A UDP socket that carries SCTP packets (RFC 6951 4), and the paths that lead from it to peers.
 
 Knows no association, and judges no packet beyond whether it is sane (`usrsctp_filter`).
 """
@@ -44,7 +44,7 @@ Drop = Callable[[], bool]
 class Path:
     """One way to one peer: what the library takes for an address."""
 
-    __slots__ = ("carrier", "links", "name", "number", "opening")
+    __slots__ = ("_room", "carrier", "links", "name", "number", "opening")
 
     def __init__(self, carrier: "Carrier", name: Name, number: int) -> None:
         self.carrier = carrier
@@ -55,6 +55,15 @@ class Path:
         """How many associations use it."""
         self.opening: set[int] = set()
         """Sockets of the library that try to open an association over it."""
+        self._room = 0
+
+    @property
+    def room(self) -> int:
+        """Octets of chunks that fit into one packet, as far as this machine knows the way; looked up once."""
+        if not self._room:
+            room = mtu_to(self.name) - _HEADERS[self.carrier.socket.family]
+            self._room = max(LEAST, min(room, MOST)) & -4
+        return self._room
 
 
 class Above(Protocol):
@@ -83,6 +92,7 @@ class Carrier:
         """Packets that were not sane."""
         self.socket = made
         self.drop = drop
+        self._sendto = made.sendto
         name = made.getsockname()
         self.address = Address(str(name[0]), int(name[1]))
         self._above = above
@@ -102,20 +112,11 @@ class Carrier:
         if self.drop is not None and self.drop():
             return
         try:
-            self.socket.sendto(packet, name)
+            self._sendto(packet, name)
         except BlockingIOError:
             return
         except OSError:  # what ICMP says of an earlier packet comes as an error of the next
             self._read_errors()
-
-    def room_to(self, name: Name) -> int:
-        """Octets of chunks that fit into one packet to a peer, as far as this machine knows the way."""
-        family = self.socket.family
-        room = LEAST
-        with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect(name)
-            room = probe.getsockopt(*_MTU[family]) - _HEADERS[family]
-        return max(LEAST, min(room, MOST)) & ~3
 
     def _read(self) -> None:
         receive, view, take = self.socket.recvfrom_into, self._view, self._above.take
@@ -171,6 +172,15 @@ def udp_socket(host: str, port: int) -> socket.socket:
         made.close()
         raise
     return made
+
+
+def mtu_to(name: Name) -> int:
+    """Say how long an IP packet to a peer may be, as far as this machine knows the way; 0 if it does not."""
+    family = socket.AF_INET6 if len(name) > 2 else socket.AF_INET
+    with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.connect(name)
+        return probe.getsockopt(*_MTU[family])
+    return 0
 
 
 def source_of(name: Name) -> str:

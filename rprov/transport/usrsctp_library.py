@@ -7,6 +7,7 @@ declares has not changed since. One thread the library starts all the same; it s
 """
 
 import ctypes
+import errno
 import os
 import struct
 from collections.abc import Callable
@@ -32,6 +33,8 @@ SO_RCVBUF = 8
 MSG_EOR = 0x80
 MSG_NOTIFICATION = 0x2000
 SNDINFO = 1
+NOT_NOW = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS})
+"""Errors of a call that would have to wait."""
 SHUT_WR = 1
 
 
@@ -71,8 +74,10 @@ SOCKADDR = struct.Struct("@H2sP")
 """struct sockaddr_conn: family, port in network order, the number of the peer."""
 SENT = struct.Struct("=HHIIi")
 """struct sctp_sndinfo: stream, flags, ppid, context, association."""
-RECEIVED = struct.Struct("=HHHxxIIIIi")
-"""struct sctp_rcvinfo: stream, ssn, flags, ppid, tsn, cumulative tsn, context, association."""
+RECEIVED = struct.Struct("=H6xI")
+"""The beginning of struct sctp_rcvinfo: stream and ppid, with ssn and flags between them."""
+RECEIVED_SIZE = 28
+"""All of it, with tsn, cumulative tsn, context and association."""
 CHANGED = struct.Struct("=HHIHHHHI")
 """struct sctp_assoc_change: type, flags, length, state, error, outbound streams, inbound streams, association."""
 NOTIFIED = struct.Struct("=HHI")
@@ -114,8 +119,11 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "deregister_address": (None, (c_void_p,)),
     "crc32c": (c_uint32, (c_char_p, c_size_t)),
 }
-_UNUSED = ("asconf_enable", "auto_asconf", "auth_enable", "reconfig_enable", "nrsack_enable", "pktdrop_enable")
-"""Extensions that are never offered: what nobody speaks nobody can abuse (`usrsctp_filter` refuses their chunks)."""
+_UNUSED = (
+    *("asconf_enable", "auto_asconf", "auth_enable", "reconfig_enable", "nrsack_enable", "pktdrop_enable", "pr_enable"),
+    "ecn_enable",  # the bits are in the IP header, which UDP does not show us (RFC 6951 4.8)
+)
+"""What is never offered: what nobody speaks nobody can abuse. `usrsctp_filter` refuses the chunks of extensions."""
 
 
 class Library:

@@ -3,7 +3,7 @@
 import asyncio
 import ctypes
 import errno
-import struct
+from contextlib import suppress
 from socket import htonl, ntohl
 
 from rprov.model.sctp import SctpListen
@@ -13,16 +13,13 @@ from rprov.transport.link import MAX_STREAMS, Address
 from rprov.transport.usrsctp_carrier import LARGEST, Path
 from rprov.transport.usrsctp_library import Change, Event
 from rprov.transport.usrsctp_options import configure
-from rprov.transport.usrsctp_paths import Tag
 from rprov.transport.usrsctp_stack import Stack
 
 AT_ONCE = 4096
 """Messages that the library gets until all of them are acknowledged. It counts only octets of payload itself, and needs
 400 for the smallest message."""
 
-_NO_ROOM = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS})
 _ENDED = frozenset({errno.EPIPE, errno.ESHUTDOWN})
-_PORT = struct.Struct(">H")
 
 
 class _Mail:
@@ -31,9 +28,8 @@ class _Mail:
     def __init__(self, octets: int = LARGEST) -> None:
         self.message = (ctypes.c_char * octets)()
         self.view = memoryview(self.message).cast("B")
-        self.info = bytearray(sctp.RECEIVED.size)
-        self._info = (ctypes.c_char * len(self.info)).from_buffer(self.info)
-        self.info_size = ctypes.c_uint32(len(self.info))
+        self.info = ctypes.create_string_buffer(sctp.RECEIVED_SIZE)
+        self.info_size = ctypes.c_uint32(sctp.RECEIVED_SIZE)
         self._sender = ctypes.create_string_buffer(128)
         self._sender_size = ctypes.c_uint32(128)
         self._kind = ctypes.c_uint32()
@@ -41,12 +37,18 @@ class _Mail:
         self.arguments = (
             ctypes.addressof(self.message),
             octets,
-            *map(ctypes.addressof, (self._sender, self._sender_size, self._info)),
+            *map(ctypes.addressof, (self._sender, self._sender_size, self.info)),
             *map(ctypes.addressof, (self.info_size, self._kind, self.flags)),
         )
-        self.sent = bytearray(sctp.SENT.size)
-        self._sent = (ctypes.c_char * len(self.sent)).from_buffer(self.sent)
-        self.how = (ctypes.addressof(self._sent), sctp.SENT.size, sctp.SNDINFO, 0)
+        self._how = ctypes.create_string_buffer(sctp.SENT.size)
+        self.how = (None, 0, ctypes.addressof(self._how), sctp.SENT.size, sctp.SNDINFO, 0)
+        """All that is said of a message to be sent."""
+        self.stream = self.ppid = -1
+
+    def label(self, stream: int, ppid: int) -> None:
+        """Say where the next message belongs; what was said stays, for it is often the same again."""
+        sctp.SENT.pack_into(self._how, 0, stream, 0, htonl(ppid), 0, 0)
+        self.stream, self.ppid = stream, ppid
 
 
 _MAIL = _Mail()
@@ -60,30 +62,33 @@ class UsrsctpLink(Association):
         super().__init__(Address(path.carrier.address.host, 0), peer, limit, MAX_STREAMS)
         self._stack = stack
         self._library = stack.library
+        self._sendv = stack.library.sendv
         self._path = path
         self._tag = b""
         self._credit = AT_ONCE
         self._handle = stack.socket() if handle is None else handle
         self._opened: asyncio.Future[None] | None = None
         stack.adopt(self._handle, self)
+        stack.hold(path)
 
-    def accept(self, tag: Tag) -> None:
-        """Begin with an association that the peer has opened; `tag` is what its packets bear."""
-        self._identify(tag)
-        self._stack.hold(self._path)
-        self._stack.know(self._path, tag)
+    def accept(self, port: int, settings: SctpListen) -> None:
+        """Begin with an association that the peer has just opened at this port of ours."""
+        self._local = self._local._replace(port=port)
+        self._tag = self._stack.tag_of(self._path, self._peer.port, port)
+        self._stack.know(self._path, self._tag)
+        with suppress(OSError):  # it is over again, and reading says so
+            configure(self._library, self._handle, settings, self._path.room, self._path.number, self._peer.port)
         self._read()
 
     async def open(self, settings: SctpListen) -> None:
         """Open an association to the peer; raises `OSError` if nobody answers."""
         self._opened = asyncio.get_running_loop().create_future()
         self._path.opening.add(self._handle)
-        self._stack.hold(self._path)
         try:
-            configure(self._library, self._handle, settings, self._path.carrier.room_to(self._path.name))
-            tag = self._stack.connect(self._handle, self._path, self._peer.port)
-            self._identify(tag)
-            self._stack.know(self._path, tag)
+            configure(self._library, self._handle, settings, self._path.room)
+            self._tag = self._stack.connect(self._handle, self._path, self._peer.port)
+            self._stack.know(self._path, self._tag)
+            self._local = self._local._replace(port=int.from_bytes(self._tag[2:4]))
             await self._opened
         except BaseException:
             self._lose("was never open")
@@ -91,10 +96,6 @@ class UsrsctpLink(Association):
         finally:
             self._path.opening.discard(self._handle)
             self._opened = None
-
-    def _identify(self, tag: Tag) -> None:
-        self._tag = tag
-        self._local = self._local._replace(port=_PORT.unpack_from(tag, 2)[0])
 
     # --- as seen by the daemons -----------------------------------------------------------------------------------
 
@@ -134,19 +135,19 @@ class UsrsctpLink(Association):
     # --- as an association does it --------------------------------------------------------------------------------
 
     def _give(self, stream: int, ppid: int, payload: bytes) -> bool:
-        sctp.SENT.pack_into(_MAIL.sent, 0, stream, 0, htonl(ppid), 0, 0)
-        octets = len(payload)
+        mail, octets = _MAIL, len(payload)
+        if stream != mail.stream or ppid != mail.ppid:
+            mail.label(stream, ppid)
         if not self._credit:
             if self._library.unacknowledged(self._handle):
                 return False  # each acknowledgement makes us come back
             self._credit = AT_ONCE
         self._credit -= 1
-        if self._library.sendv(self._handle, payload, octets, None, 0, *_MAIL.how) == octets:
+        if self._sendv(self._handle, payload, octets, *mail.how) == octets:
             return True
-        error = sctp.error()
-        if error.errno in _NO_ROOM:
+        if ctypes.get_errno() in sctp.NOT_NOW:
             return False
-        raise error
+        raise sctp.error()
 
     def _goodbye_comes(self, error: OSError) -> bool:
         return error.errno in _ENDED
@@ -165,23 +166,22 @@ class UsrsctpLink(Association):
     # --- receiving ------------------------------------------------------------------------------------------------
 
     def _read(self) -> None:
-        mail, receive = _MAIL, self._library.recvv
+        mail, receive, take = _MAIL, self._library.recvv, self._take
+        handle, arguments, flags, view, info = self._handle, mail.arguments, mail.flags, mail.view, mail.info
+        unpack = sctp.RECEIVED.unpack_from
         while self._reading:
-            mail.flags.value = 0
-            octets = receive(self._handle, *mail.arguments)
-            if octets < 0:
-                error = sctp.error()
-                if error.errno not in _NO_ROOM:
-                    self._finish_with(error)
-                return
-            flags = mail.flags.value
-            if flags & sctp.MSG_NOTIFICATION:
-                self._notice(octets)
-            elif octets:
-                stream, _, _, ppid, *_ = sctp.RECEIVED.unpack(mail.info)
-                self._take(stream, ntohl(ppid), bytes(mail.view[:octets]), bool(flags & sctp.MSG_EOR))
+            flags.value = 0
+            octets = receive(handle, *arguments)
+            if octets > 0:
+                said = flags.value
+                if said & sctp.MSG_NOTIFICATION:
+                    self._notice(octets)
+                else:
+                    stream, ppid = unpack(info)
+                    take(stream, ntohl(ppid), bytes(view[:octets]), said & sctp.MSG_EOR != 0)
             else:
-                self._finish_with(None)
+                if octets == 0 or ctypes.get_errno() not in sctp.NOT_NOW:
+                    self._finish_with(sctp.error() if octets else None)
                 return
 
     def _finish_with(self, error: OSError | None) -> None:
@@ -191,7 +191,7 @@ class UsrsctpLink(Association):
 
     def _notice(self, octets: int) -> None:
         notification = bytes(_MAIL.view[:octets])
-        _MAIL.info_size.value = sctp.RECEIVED.size  # notifications have none, and the next message needs the room
+        _MAIL.info_size.value = sctp.RECEIVED_SIZE  # notifications have none, and the next message needs the room
         kind, _, _ = sctp.NOTIFIED.unpack_from(notification)
         if kind == Event.ASSOC_CHANGE:
             _, _, _, change, _, outward, inward, _ = sctp.CHANGED.unpack_from(notification)

@@ -9,7 +9,7 @@ from rprov.model.sctp import SctpListen
 from rprov.transport import usrsctp_library as sctp
 from rprov.transport.link import Address
 from rprov.transport.serving import Serving
-from rprov.transport.usrsctp_carrier import LEAST, Carrier, Path
+from rprov.transport.usrsctp_carrier import MOST, Carrier, Path
 from rprov.transport.usrsctp_link import UsrsctpLink
 from rprov.transport.usrsctp_options import configure
 from rprov.transport.usrsctp_stack import Stack
@@ -17,6 +17,8 @@ from rprov.transport.usrsctp_stack import Stack
 _LOG = logging.getLogger("rprov.transport")
 
 BACKLOG = 128
+AT_ONCE = 2 * BACKLOG
+"""Times that the library is asked for another association, before others have their turn."""
 MOST_LINKS = 8192
 """Links that one listener has at a time. An association takes no descriptor: nothing else would stop a flood."""
 
@@ -34,7 +36,8 @@ class Doorway:
         self._handle = below.socket()
         below.adopt(self._handle, self)
         try:
-            configure(below.library, self._handle, settings, LEAST)
+            # The library lets an association's packets become smaller, and never larger again.
+            configure(below.library, self._handle, settings, MOST)
             below.library.listen_at(self._handle, port, BACKLOG)
         except BaseException:
             below.close(self._handle)
@@ -62,7 +65,13 @@ class Doorway:
         """Accept all that have come."""
         address = ctypes.create_string_buffer(sctp.SOCKADDR.size)
         size = ctypes.c_uint32(len(address))
-        while handle := self.stack.library.accept(self._handle, ctypes.addressof(address), ctypes.addressof(size)):
+        for _ in range(AT_ONCE):
+            size.value = len(address)
+            handle = self.stack.library.accept(self._handle, ctypes.addressof(address), ctypes.addressof(size))
+            if not handle:
+                if sctp.error().errno in sctp.NOT_NOW:
+                    return
+                continue  # one that was gone before we looked
             _, port, number = sctp.SOCKADDR.unpack(address.raw)
             path = self.stack.paths.by_number.get(number)
             listener = self.listeners.get(path.carrier) if path is not None else None
@@ -106,18 +115,11 @@ class UsrsctpListener:
     def accept(self, path: Path, handle: int, port: int) -> None:
         """Take an association of a peer; it is aborted where there are too many."""
         link = UsrsctpLink(self._stack, path, Address(path.name[0], port), self._limit, handle)
-        link.accept(self._stack.newest)
         if len(self._serving) >= MOST_LINKS:
             _LOG.warning("%s is refused: %d links are all that %s takes", link, MOST_LINKS, self._carrier.address)
             link.abort()
             return
-        try:
-            room = self._carrier.room_to(path.name)
-            configure(self._stack.library, handle, self._doorway.settings, room, path.number, port)
-        except OSError as error:
-            _LOG.info("%s was gone at once: %s", link, error.strerror)
-            link.abort()
-            return
+        link.accept(self._doorway.port, self._doorway.settings)
         self._serving.take(link)
 
     async def close(self) -> None:

@@ -26,6 +26,7 @@ from rprov.transport.usrsctp_paths import Paths, Tag
 TICK = 0.02
 """Seconds between two looks at the library's timers; the shortest that matter are retransmissions, some 100 ms."""
 
+_INIT, _COOKIE_ECHO = int(Chunk.INIT), int(Chunk.COOKIE_ECHO)
 _ABORT = struct.Struct(">BBH")
 
 
@@ -59,8 +60,6 @@ class Stack:
         """Who has which socket."""
         self.doorways: dict[int, Door] = {}
         """Who accepts associations, by port."""
-        self.newest: Tag = b""
-        """The head of the last packet that may have opened an association."""
         self._packet = (ctypes.c_char * LARGEST)()
         self._packet_address = ctypes.addressof(self._packet)
         self._view = memoryview(self._packet).cast("B")
@@ -72,6 +71,7 @@ class Stack:
         self._ticked = 0.0
         self._ticking = False
         self._opening: list[bytes] | None = None
+        self._newest: tuple[Path | None, Tag] = None, b""  # the last packet that may have opened an association
         self._process = os.getpid()
         # The library keeps both for the life of the process, and so must we.
         self._output_callback = sctp.Output(self._output)
@@ -188,11 +188,18 @@ class Stack:
 
     def know(self, path: Path, tag: Tag) -> None:
         """Know an association's packets by their tag, wherever they come from."""
-        self.paths.by_tag[tag] = path
+        if tag:
+            self.paths.by_tag[tag] = path
+
+    def tag_of(self, path: Path, theirs: int, ours: int) -> Tag:
+        """Give the tag of an association just accepted: that of the packet that has opened it; empty if unknown."""
+        newest, tag = self._newest
+        return tag if newest is path and tag[:4] == theirs.to_bytes(2) + ours.to_bytes(2) else b""
 
     def leave(self, path: Path, tag: Tag) -> None:
         """Keep it no more."""
-        self.paths.by_tag.pop(tag, None)
+        if self.paths.by_tag.get(tag) is path:
+            del self.paths.by_tag[tag]
         path.links -= 1
         if not path.links:
             self.library.deregister_address(path.number)
@@ -205,7 +212,7 @@ class Stack:
         """Give a packet to the library, as one of the path that it came by."""
         first = packet[12]
         path = carrier.paths.get(name)
-        if first == Chunk.INIT and not self._open_at(carrier, packet):
+        if first == _INIT and not self._open_at(carrier, packet):
             self._refuse(carrier, packet, name)
             return
         if path is None:
@@ -213,8 +220,8 @@ class Stack:
             if path is None:
                 return
         self.library.conninput(path.number, self._packet_address, len(packet), 0)
-        if first == Chunk.COOKIE_ECHO:
-            self.newest = bytes(packet[:8])
+        if first == _COOKIE_ECHO:
+            self._newest = path, bytes(packet[:8])
             self.pump()
         if not path.links:  # a stranger; what there was to answer has been sent
             self.paths.leave(path)
@@ -224,7 +231,7 @@ class Stack:
         return doorway is not None and doorway.open_at(carrier)
 
     def _moved(self, carrier: Carrier, packet: memoryview, name: Name) -> Path | None:
-        """Find the path by the tag: a NAT may give a peer another address at any time (RFC 6951 5.4)."""
+        """Find the path by the tag: a NAT may give a peer another address at any time (RFC 6951 4.4)."""
         path = self.paths.by_tag.get(bytes(packet[:8]))
         if path is None or path.carrier is not carrier or not self._unharmed(packet):
             return None

@@ -8,7 +8,7 @@ Knows no socket and no message; which stream and which payload protocol identifi
 """
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from rprov.errors import DecodeError, EncodeError
 
@@ -16,13 +16,13 @@ MAX_PAYLOAD = 65535
 """The longest payload, unless a link sets less. The longest message of ours has some 2,300 octets."""
 
 _HEADER = struct.Struct(">IHI")
+_LENGTH = struct.Struct(">I").unpack_from
 
 HEADER_SIZE = _HEADER.size
 """Octets that a link over a byte stream adds to every message."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One message of a stream (0 to 65535), with its payload protocol identifier (`model.numbers.Ppid`)."""
 
     stream: int
@@ -56,21 +56,30 @@ class FrameReader:
         """Take octets and give the frames that they complete; raises `DecodeError`, and then gives none."""
         if self._fault is not None:
             raise DecodeError(self._fault)
-        self._buffer += data
+        buffer = self._buffer
+        if buffer:
+            buffer += data
+            if len(buffer) < _HEADER.size:
+                return []
+            (length,) = _LENGTH(buffer)
+            if length <= self._limit and len(buffer) < _HEADER.size + length:
+                return []  # and the octets stay where they are: a long frame comes in many pieces
+            data = bytes(buffer)
+            buffer.clear()
         frames: list[Frame] = []
-        offset = 0
-        while len(self._buffer) - offset >= _HEADER.size:
-            length, stream, ppid = _HEADER.unpack_from(self._buffer, offset)
+        offset, octets = 0, len(data)
+        while octets - offset >= _HEADER.size:
+            length, stream, ppid = _HEADER.unpack_from(data, offset)
             if not 1 <= length <= self._limit:
-                self._buffer.clear()
                 self._fault = f"a frame has 1 to {self._limit} octets of payload, not {length}"
                 raise DecodeError(self._fault)
             begin = offset + _HEADER.size
-            if len(self._buffer) < begin + length:
+            if octets < begin + length:
                 break
             offset = begin + length
-            frames.append(Frame(stream, ppid, bytes(self._buffer[begin:offset])))
-        del self._buffer[:offset]
+            frames.append(Frame(stream, ppid, data[begin:offset]))
+        if offset < octets:
+            buffer += data[offset:]
         return frames
 
     @property

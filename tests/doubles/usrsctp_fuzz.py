@@ -43,17 +43,20 @@ def record(carrier, data, name):
 
 async def linked(transport, listener, accepted):
     here = await transport.connect(HOST, listener.port)
-    return here, await accepted.get()
+    there = await accepted.get()
+    while there.peer != here.local:  # opened by one of our packets
+        there = await accepted.get()
+    return here, there
 
 
 async def main():
     rng = random.Random(int(sys.argv[1]))
     Carrier.send = record
-    accepted, over = asyncio.Queue(), asyncio.Event()
+    accepted = asyncio.Queue()
 
     async def on_link(link):
         accepted.put_nowait(link)
-        await over.wait()
+        await link._gone.wait()
 
     transport = UserSctp(SctpListen(udp_port=0), SctpPeer(udp_port=0))
     listener = await transport.listen(HOST, 0, on_link)

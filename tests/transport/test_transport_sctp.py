@@ -4,16 +4,13 @@ A kernel without SCTP runs none of this itself: `test_transport_sctp_kernel.py` 
 """
 
 import asyncio
-import ctypes
 import errno
 import os
-import shutil
 import socket
 import struct
-import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 
 import pytest
 from contract import *  # noqa: F403
@@ -23,6 +20,7 @@ from contract_wire import Cut
 from doubles.loop import run
 from doubles.sockets import deafen
 from doubles.tls_links import tls_over
+from doubles.two_wires import OURS, QUICK, THEIRS, two_wires, within_far
 
 from rprov.model.kinds import Host
 from rprov.model.sctp import SctpListen, SctpPeer
@@ -61,46 +59,11 @@ def cut() -> Cut:
 
 # --- several addresses --------------------------------------------------------------------------------------------
 
-QUICK = {
-    "heartbeat": 0.1,
-    "rto_initial": 0.1,
-    "rto_min": 0.1,
-    "rto_max": 0.2,
-    "path_retransmissions": 1,
-    "retransmissions": 20,
-}
-OURS, THEIRS = ("10.61.0.1", "10.62.0.1"), ("10.61.0.2", "10.62.0.2")
-FAR = "far"
-
-
-@contextmanager
-def within(namespace: str) -> Iterator[None]:
-    """Sockets that are made meanwhile are in that network namespace."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    with open("/proc/self/ns/net") as here, open(f"/run/netns/{namespace}") as there:
-        assert libc.setns(there.fileno(), 0) == 0, os.strerror(ctypes.get_errno())
-        yield
-        assert libc.setns(here.fileno(), 0) == 0, os.strerror(ctypes.get_errno())
-
 
 @pytest.fixture(scope="module")
 def far() -> Iterator[None]:
-    """Another host, with two wires to it."""
-    if shutil.which("ip") is None:
-        pytest.skip("two wires need ip: apt-get install iproute2")
-
-    def ip(line: str) -> None:
-        subprocess.run(["ip", *line.split()], check=True, capture_output=True, text=True)
-
-    ip(f"netns add {FAR}")
-    for index, (ours, theirs) in enumerate(zip(OURS, THEIRS, strict=True)):
-        ip(f"link add near{index} type veth peer name far{index} netns {FAR}")
-        ip(f"addr add {ours}/24 dev near{index}")
-        ip(f"link set near{index} up")
-        ip(f"-n {FAR} addr add {theirs}/24 dev far{index}")
-        ip(f"-n {FAR} link set far{index} up")
-    yield
-    ip(f"netns del {FAR}")
+    with two_wires():
+        yield
 
 
 @asynccontextmanager
@@ -116,7 +79,7 @@ async def homed_twice() -> AsyncIterator[tuple[SctpLink, SctpLink]]:
         accepted.put_nowait(link)
         await over.wait()
 
-    with within(FAR):
+    with within_far():
         listener = await listening.listen(THEIRS[0], 0, on_link)
     here = await connecting.connect(THEIRS[0], listener.port)
     there = await accepted.get()

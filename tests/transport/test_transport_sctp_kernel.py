@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 NOT_BOOTED = 125
 
 
-def inside(*command: str, seconds: int = 240) -> subprocess.CompletedProcess[str]:
+def inside(*command: str, seconds: int = 540) -> subprocess.CompletedProcess[str]:
     """Run a command in the kernel with SCTP; says why where that is not possible."""
     if shutil.which("linux.uml") is None:
         pytest.skip("linux.uml is missing: apt-get install --no-install-recommends user-mode-linux")

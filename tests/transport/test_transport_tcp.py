@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from contract import *  # noqa: F403
-from contract import LOOPS, Play, always, player
+from contract import LOOPS, Play, always, linked, player
 from contract_wire import *  # noqa: F403
 from contract_wire import Cut
 from doubles.loop import run
@@ -19,7 +19,7 @@ from rprov.wire.framing import Frame, encode_frame
 HOST = "127.0.0.1"
 
 
-@pytest.fixture(params=LOOPS)
+@pytest.fixture(params=[pytest.param(loop, marks=pytest.mark.slow if loop == "asyncio" else ()) for loop in LOOPS])
 def play(request: pytest.FixtureRequest) -> Play:
     return player(always(tcp), request.param)
 
@@ -166,20 +166,18 @@ def test_nobody_there_is_said_with_the_address() -> None:
             run(tcp.connect(HOST, port))
 
 
-def test_small_messages_are_not_held_back() -> None:
+@pytest.mark.parametrize("loop", LOOPS)
+def test_both_ends_hold_nothing_back_and_have_half_a_minute_for_a_peer_that_vanished(loop: str) -> None:
+    options = ("TCP_NODELAY", "TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT")
+
+    def read(link: Link) -> list[int]:
+        made = link._transport.get_extra_info("socket")  # type: ignore[attr-defined]
+        read = [made.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) for name in options]
+        return [made.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), *read]
+
     async def scenario() -> None:
-        seen: list[int] = []
+        async with linked(tcp) as ends:  # type: ignore[arg-type]
+            for end in ends:
+                assert read(end) == [1, 1, 15, 5, 3, 30_000]
 
-        async def on_link(link: Link) -> None:
-            seen.append(link._transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))  # type: ignore[attr-defined]
-            await link.close()
-
-        listener = await tcp.listen(HOST, 0, on_link)
-        link = await tcp.connect(HOST, listener.port)
-        assert await link.receive() is None
-        assert seen
-        assert all(seen)
-        await link.close()
-        await listener.close()
-
-    run(scenario())
+    run(scenario(), loop=LOOPS[loop])

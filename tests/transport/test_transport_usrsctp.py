@@ -1,5 +1,6 @@
 """The contract over SCTP in user space, and what only a stack of our own can suffer."""
 
+import contract
 import pytest
 from contract import *  # noqa: F403
 from contract import LOOPS, Play, always, player
@@ -10,13 +11,18 @@ from doubles.sockets import deafen
 from rprov.model.sctp import SctpListen, SctpPeer
 from rprov.transport.link import Link
 from rprov.transport.usrsctp import UserSctp
+from rprov.transport.usrsctp_library import available
 from rprov.transport.usrsctp_link import UsrsctpLink
 
-FREE = UserSctp(SctpListen(udp_port=0), SctpPeer(udp_port=0))
+pytestmark = pytest.mark.skipif(not available(), reason="libusrsctp is missing: apt-get install libusrsctp2")
+
+FREE = UserSctp(SctpListen(udp_port=0), SctpPeer(udp_port=0)) if available() else None
 
 
-@pytest.fixture(params=LOOPS)
-def play(request: pytest.FixtureRequest) -> Play:
+@pytest.fixture(params=[pytest.param(loop, marks=pytest.mark.slow if loop == "asyncio" else ()) for loop in LOOPS])
+def play(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Play:
+    if request.param != "asyncio":  # the whole thousand is for the slow run
+        monkeypatch.setattr(contract, "THOUSAND", 250)
     return player(always(FREE), request.param)
 
 

@@ -16,8 +16,8 @@ from doubles.sctp_packets import COOKIE_ECHO, chunk, init, packet, read_init_ack
 
 from rprov.model.sctp import SctpListen, SctpPeer
 from rprov.transport import usrsctp_listener
-from rprov.transport.association import HIGH_WATER, OVERHEAD
-from rprov.transport.link import Link, LinkLost, Listener
+from rprov.transport.association import HIGH_WATER
+from rprov.transport.link import OVERHEAD, Link, LinkLost, Listener
 from rprov.transport.usrsctp import UserSctp
 from rprov.transport.usrsctp_library import available
 from rprov.transport.usrsctp_link import AT_ONCE

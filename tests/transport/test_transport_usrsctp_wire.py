@@ -17,9 +17,10 @@ from doubles.usrsctp_echo import PROGRAM as ECHO
 
 from rprov.errors import EnvironmentLacks
 from rprov.model.sctp import SctpListen, SctpPeer
-from rprov.transport import usrsctp_library, usrsctp_link
+from rprov.transport import usrsctp_carrier, usrsctp_library, usrsctp_link
 from rprov.transport.link import Link, LinkLost
 from rprov.transport.usrsctp import UserSctp
+from rprov.transport.usrsctp_carrier import Carrier, Name
 from rprov.transport.usrsctp_library import available
 from rprov.transport.usrsctp_link import UsrsctpLink
 from rprov.wire.framing import Frame
@@ -448,5 +449,31 @@ def test_the_port_of_rfc_6951_is_the_default() -> None:
         assert link._path.name == (address, 9899)
         await link.close()
         await listener.close()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(("mtu", "longest"), [(65536, 9012), (1500, 1472), (300, 1212)])
+def test_packets_are_as_long_as_the_way_allows_and_no_longer(
+    monkeypatch: pytest.MonkeyPatch, mtu: int, longest: int
+) -> None:
+    """`longest` is what UDP carries: a packet with its common header."""
+    sizes: set[int] = set()
+    send = Carrier.send
+
+    def noted(self: Carrier, packet: bytes, name: Name) -> None:
+        sizes.add(len(packet))
+        send(self, packet, name)
+
+    monkeypatch.setattr(Carrier, "send", noted)
+    monkeypatch.setattr(usrsctp_carrier, "mtu_to", lambda _name: mtu)
+
+    async def scenario() -> None:
+        async with linked(FREE) as (here, there):
+            for link, other in ((here, there), (there, here)):
+                sizes.clear()
+                await link.send(1, 1, bytes(BIG))
+                await other.receive()
+                assert max(sizes) == longest
 
     run(scenario())
