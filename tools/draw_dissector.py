@@ -392,7 +392,7 @@ def constants() -> dict[str, Any]:
         "EAP_RESPONSE": int(Code.RESPONSE),
         "NULL_CIPHERING": int(Nea.NEA0),
         "PORTS": {name: int(Port[name]) for name in ("RADIO", "RADIO_USER", "N2")},
-        "PPIDS": {name: int(Ppid[name]) for name in ("RADIO", "N2", "TLS")},
+        "PPIDS": {name: int(Ppid[name]) for name in ("RADIO", "N2", "TLS", "HEARTBEAT")},
         "N2_KINDS": _numbers(N2Kind),
         "SRB_KINDS": _numbers(SrbKind),
         "HEADERS": _numbers(SecurityHeader),

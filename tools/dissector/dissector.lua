@@ -42,6 +42,7 @@ local function notice(name, text, group, severity)
     EXPERTS[name] = ProtoExpert.new("rprov." .. name, text, group, severity)
 end
 notice("malformed", "Malformed: rprov does not take this message", expert.group.MALFORMED, expert.severity.ERROR)
+notice("inside", "What is inside cannot be read", expert.group.MALFORMED, expert.severity.WARN)
 notice("unknown", "A type, an alternative or a value of a later release", expert.group.UNDECODED, expert.severity.WARN)
 notice("cause", "Something is refused, or ends", expert.group.RESPONSE_CODE, expert.severity.NOTE)
 notice("unprotected", "Unprotected, and it never may be", expert.group.SECURITY, expert.severity.WARN)
@@ -60,7 +61,7 @@ end
 -- Stands for a link in conversations of EAP.
 local ON_RADIO, ON_N2 = 1, 2
 
-local interface_name = Field.new("frame.interface_name")
+local interface_name, gtp_flags = Field.new("frame.interface_name"), Field.new("gtp.flags")
 
 -- Wireshark's own dissector of a name, or the one for plain octets where this Wireshark has none of that name.
 local function others(name)
@@ -154,6 +155,17 @@ local function copy(octets, name)
     return ByteArray.new(hexadecimal(octets)):tvb(name)
 end
 
+-- Lets another dissector read; what it cannot read is its malformed packet, not a mistake of this file.
+local function hand_over(dissector, tvb, pinfo, tree)
+    local done, problem = pcall(dissector.call, dissector, tvb, pinfo, tree)
+    if not done then
+        if not tostring(problem):find("Malformed", 1, true) then
+            error(problem, 0)
+        end
+        tree:add_proto_expert_info(EXPERTS.inside)
+    end
+end
+
 -- EAP of each UE on each link is a conversation of its own, for a packet is seen on radio and N2, and in interface
 -- `eap`: in the place of the ports stand the UE's id and a number of the link.
 local function dissect_eap(octets, pinfo, tree, context)
@@ -163,12 +175,9 @@ local function dissect_eap(octets, pinfo, tree, context)
     elseif context.ue then
         pinfo.src_port, pinfo.dst_port = context.link, context.ue
     end
-    local done, problem = pcall(EAP.call, EAP, copy(octets, "EAP"), pinfo, tree)
+    hand_over(EAP, copy(octets, "EAP"), pinfo, tree)
     pinfo.src_port, pinfo.dst_port = source, destination
     context.with_eap = true
-    if not done then
-        error(problem, 0)
-    end
 end
 
 local draw_message
@@ -177,7 +186,7 @@ local draw_message
 local function draw(node, tree, tvb, prefix, context, pinfo)
     local kind = node.type
     local upto = node.upto or node.from + 1
-    local first = math.floor(node.from / 8)
+    local first = math.min(math.floor(node.from / 8), tvb:len() - 1)
     local range = tvb(first, math.max(1, math.min(math.ceil(upto / 8), tvb:len()) - first))
     local item, inner = tree, prefix
     if kind.kind == "choice" then
@@ -487,9 +496,12 @@ local function dissect_frame(tvb, pinfo, tree)
     local inner = BY_PPID[ppid]
     if inner then
         inner.dissector(body, pinfo, tree)
+    elseif ppid == PPIDS.HEARTBEAT then
+        item:append_text(", heartbeat: " .. body:range():string())
+        columns(pinfo, "RPROV", { "Heartbeat " .. body:range():string() }, {})
     else
         item:add_proto_expert_info(EXPERTS.unknown, "a payload protocol identifier that is none of rprov's")
-        Dissector.get("data"):call(body, pinfo, tree)
+        hand_over(Dissector.get("data"), body, pinfo, tree)
     end
     return tvb:len()
 end
@@ -505,7 +517,8 @@ end
 function framing.dissector(tvb, pinfo, tree)
     local first = tvb(0, 1):uint()
     if first >= 20 and first <= 23 then -- a record of TLS: the first octet of a length is 0
-        return TLS:call(tvb, pinfo, tree)
+        hand_over(TLS, tvb, pinfo, tree)
+        return tvb:len()
     end
     dissect_tcp_pdus(tvb, tree, FRAME_HEADER, frame_length, dissect_frame)
     return tvb:len()
@@ -526,6 +539,9 @@ end)
 
 -- UDP without a port of its own: by the name of the interface in captures of rprov, or by what N2 said of tunnels.
 framing:register_heuristic("udp", function(tvb, pinfo, tree)
+    if gtp_flags() then
+        return false -- a datagram of a UE, inside GTP-U
+    end
     local name = interface_name()
     name = name and tostring(name) or ""
     if name == "radio-user" then
@@ -535,7 +551,7 @@ framing:register_heuristic("udp", function(tvb, pinfo, tree)
     local to, from = pinfo.dst, pinfo.src
     local known = tunnels[tostring(to) .. ":" .. pinfo.dst_port] or tunnels[tostring(from) .. ":" .. pinfo.src_port]
     if name == "n3" or known then
-        GTP:call(tvb, pinfo, tree)
+        hand_over(GTP, tvb, pinfo, tree)
         return true
     end
     return false
