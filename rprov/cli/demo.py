@@ -16,6 +16,7 @@ from rprov.cli.demo_files import PLMN, DemoFiles
 from rprov.cli.order import concealment
 from rprov.cli.report_text import print_report, progress
 from rprov.cli.running import chosen_log, recording, run
+from rprov.cli.trace_ladder import CHART, drawn_run
 from rprov.cli.trace_options import chosen_trace, trace_options
 from rprov.cli.words import DIRECTORY
 from rprov.daemon.cp import CpDaemon
@@ -135,6 +136,7 @@ class _N3Watcher:
     help="What carries the control links, radio and N2.",
 )
 @trace_options
+@click.option("--ladder", type=CHART, help="Draw the run as a message sequence chart: .html, .svg or .txt.")
 @click.option("-v", "--verbose", count=True, help="Log every transition.")
 def demo(
     devices: int,
@@ -148,6 +150,7 @@ def demo(
     verbose: int,
     pcap: Path | None,
     keylog: Path | None,
+    ladder: Path | None,
 ) -> int:
     """Take devices from "no subscription" to "attached as an ordinary subscriber", and show how."""
     asked = Demo(
@@ -157,7 +160,11 @@ def demo(
     watcher = _N3Watcher(kept)
     quiet = LogSettings(level=LogLevel.ERROR)
     chosen = chosen_trace(TraceSettings(), pcap, keylog)
-    with recording(chosen_log(quiet, None, verbose), watcher) as recorder, tracing(chosen) as traced:
+    with (
+        drawn_run(ladder, chosen) as taken,
+        recording(chosen_log(quiet, None, verbose), watcher) as recorder,
+        tracing(taken) as traced,
+    ):
         made = run(_run(asked, DemoFiles(workdir, Carrier(transport)), recorder, traced, kept, watcher))
     if report == "json":
         json.dump(made.as_json(), sys.stdout, indent=2)

@@ -12,7 +12,9 @@ from rprov.errors import ConfigError, DecodeError
 
 SUBCOMMANDS: dict[str, Verb] = {
     "decode": Verb("rprov.cli.trace_decode", "decode", "Show the messages of a capture."),
+    "ladder": Verb("rprov.cli.trace_ladder", "ladder", "Draw a capture as a message sequence chart."),
     "verify": Verb("rprov.cli.trace_verify", "verify", "Check a run from its capture and keys."),
+    "replay": Verb("rprov.cli.trace_replay", "replay", "Play one side of a capture against a live node."),
 }
 """Every verb, in the order in which people need them."""
 

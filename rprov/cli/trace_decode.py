@@ -11,9 +11,11 @@ from rprov.cli.trace import usable
 from rprov.cli.words import EID, FILE, Parsed
 from rprov.model.identifiers import Eid
 from rprov.model.tap import LinkName
-from rprov.trace.capture import NGAP, read_capture
-from rprov.trace.decode import UPLINK, Row
+from rprov.trace.capture import NGAP, Capture, read_capture
+from rprov.trace.decode import UPLINK, Opener, Row
 from rprov.trace.decode import decode as decode_rows
+from rprov.trace.keylog import Keys, read_keys
+from rprov.trace.verify.opener import opener
 
 _LINKS = [link.value for link in LinkName] + [NGAP]
 _HEAD = f"{'frame':>6} {'time':>10} {'link':<10} {'ue':<8} {'step':>4}   {'message':<28} fields"
@@ -22,7 +24,10 @@ _WIDEST = 100
 
 
 def _number(text: str) -> int:
-    return int(text, 16) if text.lower().startswith("0x") else int(text)
+    try:
+        return int(text, 16) if text.lower().startswith("0x") else int(text)
+    except ValueError:
+        raise ValueError("a UE is a decimal number, as in `--json`, or 0x and the digits of the table") from None
 
 
 UE = Parsed("number", _number)
@@ -31,20 +36,28 @@ UE = Parsed("number", _number)
 @click.command()
 @click.argument("file", type=FILE)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--keylog", type=FILE, help="Keys that open what is ciphered, where they do not stand in the capture.")
 @click.option("--eid", type=EID, help="Only what belongs to a device that has claimed this EID.")
 @click.option("--ue", type=UE, help="Only one UE, by ueRadioId or ranUeId (decimal, or 0x…).")
 @click.option("--message", "names", multiple=True, help="Only messages of this name; may be repeated.")
 @click.option("--link", "links", multiple=True, type=click.Choice(_LINKS), help="Only this link; may be repeated.")
 def decode(
-    file: Path, as_json: bool, eid: Eid | None, ue: int | None, names: tuple[str, ...], links: tuple[str, ...]
+    file: Path,
+    as_json: bool,
+    keylog: Path | None,
+    eid: Eid | None,
+    ue: int | None,
+    names: tuple[str, ...],
+    links: tuple[str, ...],
 ) -> None:
     """Show the messages of a capture: of rprov, or of others on ports that rprov knows."""
     wanted = frozenset(name.lower() for name in names)
     with usable(file):
+        opened = opener_of(file, keylog)
         ues = _claimants(file, eid)
         rows = (
             row
-            for row in decode_rows(read_capture(file))
+            for row in decode_rows(read_capture(file), opened)
             if (not links or row.link in links)
             and (ue is None or row.ue == ue)
             and (not wanted or row.message.lower() in wanted)
@@ -55,6 +68,21 @@ def decode(
                 print(json.dumps(row.as_json(), ensure_ascii=False))
         else:
             _print_table(rows)
+
+
+def opener_of(file: Path, keylog: Path | None) -> Opener | None:
+    """Take the keys of a file, and those in the capture; None where there are none."""
+    keys = Keys()
+    if keylog is not None:
+        with usable(keylog):
+            keys = read_keys(keylog)
+    else:
+        capture = Capture(file)
+        for _ in capture.packets():
+            pass
+        if not capture.key_lines:
+            return None
+    return opener(file, keys)
 
 
 def _claimants(file: Path, eid: Eid | None) -> frozenset[int]:

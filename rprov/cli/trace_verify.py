@@ -8,7 +8,9 @@ import click
 from rprov.cli.trace import usable
 from rprov.cli.words import FILE
 from rprov.model.numbers import ExitCode
+from rprov.store.pki import load_anchors
 from rprov.trace.keylog import Keys, read_keys
+from rprov.trace.verify.chains import Anchors
 from rprov.trace.verify.check import Checked
 from rprov.trace.verify.check import check as check_capture
 
@@ -16,17 +18,25 @@ from rprov.trace.verify.check import check as check_capture
 @click.command()
 @click.argument("file", type=FILE)
 @click.option("--keylog", type=FILE, help="The keys of the run, where they do not stand in the capture itself.")
+@click.option(
+    "--anchors",
+    type=FILE,
+    multiple=True,
+    help="Certificates that those of devices (a CI) and of networks must lead to, PEM; may be repeated.",
+)
 @click.option("--coverage", is_flag=True, help="Say which octets of each frame are covered, and by what.")
 @click.option("--lossy", is_flag=True, help="Allow for user packets that the network has lost or reordered.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def verify(file: Path, keylog: Path | None, coverage: bool, lossy: bool, as_json: bool) -> int:
+def verify(
+    file: Path, keylog: Path | None, anchors: tuple[Path, ...], coverage: bool, lossy: bool, as_json: bool
+) -> int:
     """Check keys, MACs, COUNTs, certificates, order and restriction of a run; name the first thing that is wrong."""
     keys = Keys()
     if keylog is not None:
         with usable(keylog):
             keys = read_keys(keylog)
     with usable(file):
-        checked = check_capture(file, keys, lossy=lossy)
+        checked = check_capture(file, keys, anchors=Anchors(load_anchors(anchors)), lossy=lossy)
     if coverage:
         _print_coverage(checked)
     elif as_json:
@@ -40,8 +50,8 @@ def _print(file: Path, checked: Checked) -> None:
     ledger = checked.ledger
     for text in ledger.proofs:
         click.echo(text)
-    for link, count in sorted(checked.gathered.unchecked.items()):
-        click.echo(f"not checked: {count} messages of {link}")
+    for text in ledger.unchecked:
+        click.echo(f"not checked: {text}")
     first = ledger.first
     if first is None:
         click.echo(f"{file}: {checked.gathered.frames} frames, nothing is wrong")
@@ -60,7 +70,7 @@ def _print_json(checked: Checked) -> None:
         "first": None if first is None else {"frame": first.frame, "fault": first.what},
         "faults": [{"frame": fault.frame, "fault": fault.what} for fault in sorted(ledger.faults)],
         "proved": ledger.proofs,
-        "unchecked": dict(checked.gathered.unchecked),
+        "unchecked": ledger.unchecked,
     }
     click.echo(json.dumps(report, indent=2))
 

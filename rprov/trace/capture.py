@@ -182,7 +182,8 @@ def _foreign(
 ) -> Iterator[Captured]:
     if found.protocol == TCP:
         for piece in streams.feed(found):
-            yield _piece(packet, found, piece)
+            if piece.ppid != Ppid.HEARTBEAT:  # no message
+                yield _piece(packet, found, piece)
     elif found.protocol == SCTP:
         yield from _sctp(packet, found, found.payload, associations)
     elif Port.SCTP_ENCAPSULATION in (found.source[1], found.destination[1]) and len(found.payload) > 12:

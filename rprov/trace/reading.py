@@ -12,9 +12,10 @@ from rprov.errors import DecodeError
 from rprov.model.tap import LinkName
 from rprov.security.envelope import PlainPdu, parse_pdu
 from rprov.session.ip.packet import IpProtocol, decode_ipv4
-from rprov.trace.capture import Captured
+from rprov.trace.capture import NGAP, Captured
 from rprov.trace.eap_seen import PDCP_HEADER, PDCP_MAC
 from rprov.trace.fields import fields_of
+from rprov.trace.ngap import fields_of_ngap, procedure_of
 from rprov.wire import eap, radius
 from rprov.wire.eap_tls import decode_fragment
 from rprov.wire.gtpu import Gpdu, decode_gtpu
@@ -143,13 +144,14 @@ def _n3(octets: bytes) -> Reading:
         return read_value(message)
     found = fields_of(message) | {"payload": len(message.payload)}
     try:
-        found["packet"] = _ip(message.payload)
+        found["packet"] = packet_fields(message.payload)
     except DecodeError as error:
         found["packet"] = {"error": str(error)}
     return Reading("Gpdu", found, False, message)
 
 
-def _ip(octets: bytes) -> dict[str, Any]:
+def packet_fields(octets: bytes) -> dict[str, Any]:
+    """Say where an IP packet goes; raises `DecodeError`."""
     packet = decode_ipv4(octets)
     addresses = [".".join(map(str, address)) for address in (packet.source, packet.destination)]
     found: dict[str, Any] = {"source": addresses[0], "destination": addresses[1], "octets": len(octets)}
@@ -191,6 +193,11 @@ def _es9(octets: bytes) -> Reading:
     return Reading("TcpSegment", {"octets": len(octets)}, True)
 
 
+def _ngap(octets: bytes) -> Reading:
+    found = fields_of_ngap(octets)
+    return Reading(procedure_of(octets), found, "security" in found.get("nas", {}))
+
+
 def _octets(octets: bytes) -> Reading:
     return Reading("Message", {"octets": len(octets)})
 
@@ -203,4 +210,5 @@ _READERS: Mapping[str, Callable[[bytes], Reading]] = {
     LinkName.N3: _n3,
     LinkName.AAA: _aaa,
     LinkName.ES9: _es9,
+    NGAP: _ngap,
 }

@@ -18,7 +18,7 @@ MOST_PENDING = 4 * 1024 * 1024
 """Octets that may wait for a segment which the capture has not."""
 
 _MODULUS = 1 << 32
-_OURS = frozenset({Ppid.RADIO, Ppid.N2})
+_OURS = frozenset({Ppid.RADIO, Ppid.N2, Ppid.HEARTBEAT})
 
 Direction = tuple[End, End]
 

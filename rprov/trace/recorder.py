@@ -205,7 +205,7 @@ def verdict_fields(item: Verdict) -> dict[str, str | bool]:
 
 
 def _ue(item: ReportItem) -> str:
-    return f"{item.ue_radio_id:#x}" if isinstance(item, MessageSeen) else item.ue
+    return f"{item.ue_radio_id:08x}" if isinstance(item, MessageSeen) else item.ue
 
 
 def _step(item: ReportItem) -> int:

@@ -153,7 +153,7 @@ def nobody() -> socket.socket:
 def test_the_next_server_is_asked_where_the_first_is_silent(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:
         with nobody() as silent:
-            net = BehindAaa(tmp_path)
+            net = BehindAaa(tmp_path, client={"patience": 0.8})
             net.know(*silent.getsockname())
             async with net:
                 for device in [await net.device(), await net.device()]:
@@ -171,7 +171,7 @@ def test_the_next_server_is_asked_where_the_first_is_silent(tmp_path: Path, capl
 def test_no_server_answers(tmp_path: Path) -> None:
     async def scenario() -> None:
         with nobody() as silent:
-            net = BehindAaa(tmp_path, aaa=())
+            net = BehindAaa(tmp_path, aaa=(), client={"patience": 0.4})
             net.know(*silent.getsockname())
             async with net:
                 device = trusting(net, await net.device()).but(**ONCE)

@@ -215,6 +215,7 @@ def test_a_cell_without_a_core_is_silent_and_served_later(tmp_path: Path) -> Non
     run(scenario())
 
 
+@pytest.mark.slow
 def test_the_cp_dies_during_a_download(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with Network(tmp_path) as net:

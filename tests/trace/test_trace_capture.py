@@ -153,6 +153,13 @@ def test_a_capture_that_begins_in_the_middle(tmp_path: Path) -> None:
     assert (found.link, found.octets, found.ue, found.inbound) == ("radio", b"\0\0\0\1radio", 1, None)
 
 
+def test_heartbeats_are_no_messages(tmp_path: Path) -> None:
+    beat, frame = encode_frame(0, Ppid.HEARTBEAT, b"?"), encode_frame(2, Ppid.N2, b"a message")
+    path = pcap(tmp_path / "f", [ethernet(tcp(LOWER, UPPER, 5, beat + frame + beat))])
+    (found,) = messages(path)
+    assert (found.link, found.octets) == ("n2", b"a message")
+
+
 def test_messages_on_sctp(tmp_path: Path) -> None:
     whole, other = data(10, b"whole message", Ppid.N2), data(11, b"s1ap", 18)
     parts = [

@@ -63,7 +63,7 @@ def test_a_log_line_says_whose_it_is_and_what_moved(written: io.StringIO) -> Non
     lines = [line.split(" ", 1)[1] for line in written.getvalue().splitlines()]
     assert lines == [
         "debug   [cp ue=12 s2_authenticate] AwaitAuthResponse + AuthenticationResponse -> AwaitSmc: Send, StartTimer",
-        "debug   [ue ue=0x12 s1_attach] ue -> cp AttachRequest (radio, 68 octets)",
+        "debug   [ue ue=00000012 s1_attach] ue -> cp AttachRequest (radio, 68 octets)",
         "info    [ue ue=8904 s4_session] IP address 10.45.0.2",
         "info    [ran ue=3] discarded on radio: mac: wrong",
         "warning [ue ue=8904 s7_reattach] failed: the network is busy",

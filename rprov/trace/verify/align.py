@@ -7,11 +7,12 @@ from typing import Generic, NamedTuple, TypeVar
 
 
 class Copy(NamedTuple):
-    """One record of a message: its frame, where it begins in the packet, and its octets."""
+    """One record of a message: its frame, where it begins in the packet, its octets, and when that was."""
 
     frame: int
     offset: int
     octets: bytes
+    at: float = 0.0
 
 
 T = TypeVar("T")

@@ -7,34 +7,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rprov.model.identifiers import Plmn
+from rprov.model.identifiers import Eid
+from rprov.model.tap import LinkName
 from rprov.security.pdcp import PdcpKeys
 from rprov.trace.keylog import Keys
 from rprov.trace.verify.align import Copy
-from rprov.trace.verify.gather import Gathered, Seen, UeFrames, gather
+from rprov.trace.verify.chains import NO_ANCHORS, Anchors
+from rprov.trace.verify.conclude import UeCheck, conclude
+from rprov.trace.verify.gather import Gathered, Seen, gather
 from rprov.trace.verify.identity import Claims
 from rprov.trace.verify.ledger import Ledger
-from rprov.trace.verify.links import N2_HEADER, UeOnN2, announced, check_context, read_n2, tunnel_ends
+from rprov.trace.verify.links import N2_HEADER, announced, check_context, read_n2, tunnel_ends
 from rprov.trace.verify.merge import Carried, Sources, check_eap, merge
 from rprov.trace.verify.nas import NasStory
+from rprov.trace.verify.order import N2, NAS, RRC, Said, check_order
+from rprov.trace.verify.release import check_release
 from rprov.trace.verify.srb import Srb
 from rprov.trace.verify.user import Bearer, UserStory
-from rprov.wire.link import SessionResourceSetupRequest, UeContextReleaseCommand
-from rprov.wire.messages import PduSessionAccept
-from rprov.wire.radio import RrcReconfiguration, RrcReconfigurationComplete, RrcRelease
-
-
-@dataclass(slots=True)
-class UeCheck:
-    """One UE, checked."""
-
-    frames: UeFrames
-    n2: UeOnN2
-    srb: Srb
-    claims: Claims
-    nas: NasStory
-    user: UserStory
-    carried: list[Carried] = field(default_factory=list)
+from rprov.wire.link import SessionResourceSetupRequest
+from rprov.wire.messages import PduSessionAccept, PduSessionRequest
+from rprov.wire.radio import RrcReconfiguration, RrcReconfigurationComplete
 
 
 @dataclass(slots=True)
@@ -46,39 +38,67 @@ class Checked:
     ues: list[UeCheck] = field(default_factory=list)
 
 
-def check(path: Path, keys: Keys, *, lossy: bool = False) -> Checked:
+def check(path: Path, keys: Keys, *, anchors: Anchors = NO_ANCHORS, lossy: bool = False) -> Checked:
     """Check a capture with the keys of a key log, and those that stand in the capture itself.
 
-    Raises `DecodeError` for files that are no capture or no key log, and `OSError`.
+    `lossy` allows for user packets that got lost or overtook each other; without `anchors` nobody says whose the
+    certificates are. Raises `DecodeError` for files that are no capture or no key log, and `OSError`.
     """
     ledger = Ledger()
     gathered, capture = gather(path, ledger)
     keys.add(capture.key_lines)
     plmns = announced(gathered, ledger)
     checked = Checked(ledger, gathered)
-    if not gathered.frames:
-        ledger.fault(0, "there is nothing in this capture")
+    proved: list[Eid] = []
     for frames in gathered.ues.values():
-        checked.ues.append(_ue(frames, keys, gathered.runs, plmns, ledger, lossy))
+        n2 = read_n2(frames, ledger)
+        names = frozenset({frames.ue, n2.cp_ue_id})
+        aaa = bool(gathered.unchecked[LinkName.AAA])
+        claims = Claims(keys, gathered.runs, names, plmns, anchors, others=proved, elsewhere=aaa)
+        found = UeCheck(frames, n2, Srb(ledger), claims, NasStory(ledger, claims), UserStory(ledger, lossy))
+        checked.ues.append(_ue(found, ledger))
+        if claims.eid is not None:
+            proved.append(claims.eid)
     _n3(checked)
-    _conclude(checked)
+    conclude(checked.ues, gathered, ledger, anchored=bool(anchors.certificates))
     return checked
 
 
-def _ue(
-    frames: UeFrames, keys: Keys, runs: Sequence[str], plmns: Sequence[Plmn], ledger: Ledger, lossy: bool
-) -> UeCheck:
-    n2 = read_n2(frames, ledger)
-    claims = Claims(keys, runs, frozenset({frames.ue, n2.cp_ue_id}), plmns)
-    found = UeCheck(frames, n2, Srb(ledger), claims, NasStory(ledger, claims), UserStory(ledger, lossy))
+def _ue(found: UeCheck, ledger: Ledger) -> UeCheck:
+    frames, n2 = found.frames, found.n2
     _one_after_the_other(found, ledger)
-    check_eap(found.carried, [_whole(seen) for seen in frames.eap], ledger)
-    check_context(n2, found.nas.k_gnbs, found.srb.k_gnb, ledger)
-    _check_release(found, ledger)
+    check_eap(found.carried, [_whole(seen) for seen in frames.eap], {seen.frame for seen in frames.radio}, ledger)
+    attach = found.claims.attach
+    check_context(n2, None if attach is None else attach.capability, found.nas.k_gnbs, found.srb.k_gnb, ledger)
+    _check_order(found, ledger)
+    check_release(found.nas.read, found.srb.rrc, found.n2.control, ledger)
     bearers = _bearers(found, ledger)
     for seen in frames.user:
         found.user.radio(seen, bearers)
     return found
+
+
+def _check_order(found: UeCheck, ledger: Ledger) -> None:
+    """As the UE has seen it, as the CP has, and as the RAN has, who sees into no NAS."""
+    nas = [(item.carried, type(item.message)) for item in found.nas.read]
+    radio = {seen.frame for seen in found.frames.radio}
+    rrc = [Said(item.seen.frame, RRC, item.seen.uplink, type(item.message)) for item in found.srb.rrc]
+    control = [Said(item.seen.frame, N2, item.seen.uplink, type(item.message)) for item in found.n2.control]
+    on_radio, on_n2 = (
+        [
+            Said(copy.frame, NAS, item.uplink, kind)
+            for item, kind in nas
+            for copy in item.copies
+            if (copy.frame in radio) is wanted
+        ]
+        for wanted in (True, False)
+    )
+    if found.frames.radio:
+        check_order([*on_radio, *rrc], frozenset({NAS, RRC}), ledger)
+    if found.frames.n2:
+        check_order([*on_n2, *control], frozenset({NAS, N2}), ledger)
+    if found.frames.radio and found.frames.n2:
+        check_order([*rrc, *control], frozenset({RRC, N2}), ledger)
 
 
 def _one_after_the_other(found: UeCheck, ledger: Ledger) -> None:
@@ -99,10 +119,13 @@ def _one_after_the_other(found: UeCheck, ledger: Ledger) -> None:
     found.claims.open_tls()
     if found.claims.problem is not None:
         ledger.fault(*found.claims.problem)
+    unopened = found.claims.unopened
+    if unopened is not None and found.nas.root is None and not found.claims.elsewhere:
+        ledger.fault(*unopened)
 
 
 def _fresh(claims: Claims) -> Claims:
-    return Claims(claims.keys, claims.runs, claims.names, claims.plmns)
+    return Claims(claims.keys, claims.runs, claims.names, claims.plmns, others=claims.others)
 
 
 def _merged(found: UeCheck, eap: Sequence[Copy], ledger: Ledger, *, whole: bool) -> list[Carried]:
@@ -110,7 +133,7 @@ def _merged(found: UeCheck, eap: Sequence[Copy], ledger: Ledger, *, whole: bool)
     for uplink in (True, False):
         radio = [copy for seen, copy in found.srb.nas if seen.uplink is uplink]
         n2 = [
-            Copy(seen.frame, seen.head + N2_HEADER, seen.octets[N2_HEADER:])
+            Copy(seen.frame, seen.head + N2_HEADER, seen.octets[N2_HEADER:], seen.captured.at)
             for seen in found.n2.nas
             if seen.uplink is uplink
         ]
@@ -120,17 +143,6 @@ def _merged(found: UeCheck, eap: Sequence[Copy], ledger: Ledger, *, whole: bool)
 
 def _whole(seen: Seen) -> Copy:
     return Copy(seen.frame, seen.head, seen.octets)
-
-
-def _check_release(found: UeCheck, ledger: Ledger) -> None:
-    """What the CP commands is what the UE is told."""
-    told = {rrc.message.cause for rrc in found.srb.rrc if isinstance(rrc.message, RrcRelease)}
-    for control in found.n2.control:
-        if isinstance(control.message, UeContextReleaseCommand) and told:
-            seen, cause = control.seen, control.message.cause
-            if cause not in told:
-                ledger.fault(seen.frame, f"N2 releases the UE with {cause.name}, which the UE is not told")
-            ledger.cover(seen.frame, seen.head + N2_HEADER, len(seen.octets) - N2_HEADER, "RRC release")
 
 
 def _bearers(found: UeCheck, ledger: Ledger) -> list[Bearer]:
@@ -150,12 +162,15 @@ def _bearers(found: UeCheck, ledger: Ledger) -> list[Bearer]:
             continue
         prepared = PdcpKeys.of_drb(k_gnb, algorithms, integrity_on=True, ciphering_on=True)
         bearers.append(Bearer(added.bearer, prepared, added.ran, end))
+    asked = {item.message.session_id for item in found.nas.read if isinstance(item.message, PduSessionRequest)}
     for control in found.n2.control:
-        message = control.message
-        if isinstance(message, SessionResourceSetupRequest) and not (
-            message.integrity_required and message.confidentiality_required
-        ):
-            ledger.fault(control.seen.frame, "the CP asks for a data bearer without both protections")
+        message, frame = control.message, control.seen.frame
+        if not isinstance(message, SessionResourceSetupRequest):
+            continue
+        if not (message.integrity_required and message.confidentiality_required):
+            ledger.fault(frame, "the CP asks for a data bearer without both protections")
+        if message.session_id not in asked:
+            ledger.loose(frame, "resources for a session that the UE has not asked for")
     return bearers
 
 
@@ -177,6 +192,9 @@ def _n3(checked: Checked) -> None:
             for frame, _ in told if ue.user.tunnelled[uplink] else []:
                 checked.ledger.cover(frame, *_tunnel_place(ue, frame), "the user packets that go there")
         ue.user.compare()
+        accepted = [item.carried for item in ue.nas.read if isinstance(item.message, PduSessionAccept)]
+        if accepted:
+            ue.user.begins_after(max(copy.frame for copy in accepted[0].copies))
 
 
 def _tunnel_place(ue: UeCheck, frame: int) -> tuple[int, int]:
@@ -187,31 +205,3 @@ def _tunnel_place(ue: UeCheck, frame: int) -> tuple[int, int]:
 
 def _is_gpdu(seen: Seen) -> bool:
     return len(seen.octets) > 1 and seen.octets[1] == 0xFF
-
-
-def _conclude(checked: Checked) -> None:
-    ledger = checked.ledger
-    for ue in checked.ues:
-        name = f"UE {ue.frames.ue:08x}"
-        _say_keys(ue, name, ledger)
-        sessions = [item.message for item in ue.nas.read if isinstance(item.message, PduSessionAccept)]
-        if ue.claims.provisioning and sessions:
-            looked = sum(ue.user.restricted(session) for session in sessions[-1:])
-            servers = {server.fqdn for server in sessions[-1].provisioning_servers}
-            ledger.prove(
-                f"{name}: {looked} records of user packets, all with {', '.join(sorted(servers))} or its resolver"
-            )
-
-
-def _say_keys(ue: UeCheck, name: str, ledger: Ledger) -> None:
-    claims, root = ue.claims, ue.nas.root
-    if root is None:
-        ledger.prove(f"{name}: no keys were taken into use; {len(ue.nas.read)} NAS messages without protection")
-        return
-    who = f"EID {claims.eid}" if claims.eid is not None else f"SUPI {root.supi}"
-    ledger.prove(f"{name}: is {who}; K_AMF comes of {root.source}, for {root.network}")
-    ledger.prove(
-        f"{name}: {ue.nas.macs} NAS MACs, {ue.srb.protected} RRC MACs, {ue.user.opened} user packets are right"
-    )
-    if ue.srb.k_gnb is not None:
-        ledger.prove(f"{name}: UE and RAN use the K_gNB that UE and CP have derived")

@@ -95,6 +95,8 @@ def gather(path: Path, ledger: Ledger) -> tuple[Gathered, Capture]:
             continue
         size, _ = sizes[captured.frame]
         _sort(gathered, Seen(captured, size - len(captured.octets), _is_uplink(captured, upper)))
+    if not (gathered.ues or gathered.cell or gathered.n2 or ledger.faults):
+        raise DecodeError("there is nothing of the radio and of N2 in this capture")
     _check_heads(messages, sizes, ledger)
     return gathered, capture
 
@@ -175,18 +177,19 @@ def _check_heads(messages: list[Captured], sizes: dict[int, tuple[int, int]], le
 
 def _check_pairs(link: str, group: list[Captured], ledger: Ledger) -> None:
     """One UE is on one connection, and no connection has one message alone."""
-    usual = Counter(_pair(captured) for captured in group)
+    usual = Counter(pair_of(captured) for captured in group)
     of_ue: dict[int | None, Counter[frozenset[End]]] = defaultdict(Counter)
     for captured in group:
-        of_ue[captured.ue][_pair(captured)] += 1
+        of_ue[captured.ue][pair_of(captured)] += 1
     for captured in group:
-        own = usual[_pair(captured)] == 1 and len(group) > 1
-        strays = captured.ue is not None and _pair(captured) != of_ue[captured.ue].most_common(1)[0][0]
+        own = usual[pair_of(captured)] == 1 and len(group) > 1
+        strays = captured.ue is not None and pair_of(captured) != of_ue[captured.ue].most_common(1)[0][0]
         if own or strays:
             ledger.fault(captured.frame, f"addresses that no other message of this connection on {link} has")
 
 
-def _pair(captured: Captured) -> frozenset[End]:
+def pair_of(captured: Captured) -> frozenset[End]:
+    """Name the connection that has carried a message, by its two ends."""
     return frozenset((captured.sender, captured.receiver))
 
 

@@ -13,11 +13,12 @@ from rprov.crypto.x509 import eid_of
 from rprov.errors import DecodeError, Refused
 from rprov.model.identifiers import Eid, EidHint, Plmn, Suci, Supi
 from rprov.trace.keylog import Keys
+from rprov.trace.verify.chains import NO_ANCHORS, Anchors
+from rprov.trace.verify.flights import PacketFault, flights_of
 from rprov.trace.verify.ledger import Ledger
 from rprov.trace.verify.merge import Carried
-from rprov.trace.verify.tls_open import Flight, KeysMissing, Opened, TlsFault, open_handshake
+from rprov.trace.verify.tls_open import KeysMissing, Opened, TlsFault, open_handshake
 from rprov.wire import eap
-from rprov.wire.eap_tls import decode_fragment
 from rprov.wire.messages import (
     ABBA,
     ABBA_MSK,
@@ -41,8 +42,10 @@ class Root:
 
     k_ausf: KAusf
     supi: Supi
-    network: str
+    plmn: Plmn
     source: str
+    eid: Eid | None = None
+    """Of a device; a subscriber has none."""
 
 
 @dataclass(slots=True)
@@ -54,15 +57,22 @@ class Claims:
     names: frozenset[int]
     """What nodes call it: ueRadioId, ranUeId, cpUeId."""
     plmns: Sequence[Plmn]
+    anchors: Anchors = NO_ANCHORS
     attach: AttachRequest | None = None
     attach_raw: bytes = b""
     attach_carried: Carried | None = None
     identities: list[object] = field(default_factory=list)
     requests: list[tuple[Carried, AuthenticationRequest]] = field(default_factory=list)
     packets: list[tuple[Carried, bytes]] = field(default_factory=list)
+    others: Sequence[Eid] = ()
+    """EIDs that other UEs of the capture have proved: a handshake that is resumed shows no certificate."""
+    elsewhere: bool = False
+    """Whether an AAA server is on the other side of TLS, so that nobody here can have logged its secrets."""
     opened: Opened | None = None
     problem: tuple[int, str] | None = None
     """What is wrong with the TLS handshake, and in which frame."""
+    unopened: tuple[int, str] | None = None
+    """Why the TLS handshake could not be opened, and in which frame it begins."""
     eid: Eid | None = None
     _flights: list[int] = field(default_factory=list)
 
@@ -90,97 +100,87 @@ class Claims:
 
     def open_tls(self) -> None:
         """Open the handshake, once, with all packets that there are."""
-        flights = self._tls_flights()
-        if not flights or self.opened is not None or self.problem is not None:
+        if self.opened is not None or self.problem is not None or self.unopened is not None:
             return
+        flights = []
+        self._flights = []
         try:
-            self.opened = open_handshake(flights, self.keys)
+            for place, flight in flights_of([packet for _, packet in self.packets]):
+                self._flights.append(self.packets[place][0].frame)
+                flights.append(flight)
+            if flights:
+                self.opened = open_handshake(flights, self.keys)
+        except PacketFault as error:
+            self.problem = self.packets[error.place][0].frame, f"EAP-TLS: {error}"
         except TlsFault as error:
             self.problem = self._flights[error.flight], f"EAP-TLS: {error}"
         except KeysMissing as error:
-            self.problem = self._flights[0], f"EAP-TLS: {error}"
-
-    def _tls_flights(self) -> list[Flight]:
-        flights: list[Flight] = []
-        waiting = b""
-        self._flights = []
-        for item, packet in self.packets:
-            try:
-                decoded = eap.decode(packet)
-                if not isinstance(decoded, eap.Request | eap.Response) or decoded.type != eap.EapType.TLS:
-                    continue
-                piece = decode_fragment(decoded.data)
-            except DecodeError as error:
-                self.problem = item.frame, f"EAP-TLS: {error}"
-                return []
-            waiting += piece.data
-            if waiting and not piece.more:
-                flights.append(Flight(isinstance(decoded, eap.Response), waiting))
-                self._flights.append(item.frame)
-                waiting = b""
-        return flights
+            self.unopened = self._flights[0], f"EAP-TLS: {error}"
 
     # --- keys ---------------------------------------------------------------------------------------------------------
 
     def roots(self, abba: bytes) -> Iterator[Root]:
         """Give everything that K_AMF may be made of."""
         self.open_tls()
-        networks = [plmn.serving_network_name for plmn in self.plmns]
-        if self.opened is not None and self.opened.keys is not None and self.opened.client:
-            msk, emsk = self.opened.keys
-            try:
-                eid = eid_of(self.opened.client[0])
-            except Refused as error:
-                self.problem = self._flights[-1], f"the device's certificate: {error}"
-                return
-            derived = k_ausf_from_msk(msk) if abba == ABBA_MSK else k_ausf_from_emsk(emsk)
-            source = "MSK" if abba == ABBA_MSK else "EMSK"
-            for plmn in self.plmns:
-                supi = Supi.of_eid(eid, plmn)
-                yield Root(derived, supi, plmn.serving_network_name, f"{source} of the TLS handshake")
-        for logged in self._logged():
-            for supi in self._supis():
-                for network in networks:
-                    yield Root(KAusf(logged.octets), supi, network, "K_AUSF of the key log")
-        if self.opened is not None and self.opened.keys is not None and self.opened.resumed:
-            msk, emsk = self.opened.keys
-            derived = k_ausf_from_msk(msk) if abba == ABBA_MSK else k_ausf_from_emsk(emsk)
-            for supi in self._supis():
-                for network in networks:
-                    yield Root(derived, supi, network, "EMSK of a resumed TLS session")
+        for k_ausf, source in self._k_ausfs(abba):
+            for supi, eid in self._subjects():
+                for plmn in self.plmns:
+                    yield Root(k_ausf, supi, plmn, source, eid)
 
-    def _logged(self) -> Iterator[KAusf]:
+    def _k_ausfs(self, abba: bytes) -> Iterator[tuple[KAusf, str]]:
+        if self.opened is not None and self.opened.keys is not None:
+            msk, emsk = self.opened.keys
+            tls = "a resumed TLS session" if self.opened.resumed else "the TLS handshake"
+            if abba == ABBA_MSK:
+                yield k_ausf_from_msk(msk), f"MSK of {tls}"
+            else:
+                yield k_ausf_from_emsk(emsk), f"EMSK of {tls}"
         for logged in self.keys.k_ausf:
             if logged.ue in self.names and (not self.runs or logged.run in self.runs):
-                yield KAusf(logged.key.octets)
+                yield KAusf(logged.key.octets), "K_AUSF of the key log"
 
-    def _supis(self) -> Iterator[Supi]:
+    def _subjects(self) -> Iterator[tuple[Supi, Eid | None]]:
+        """Give whose keys they may be, the EID where it is a device: the certificate's alone, where one was shown."""
+        if self.opened is not None and self.opened.client:
+            proved = self._certified(self.opened)
+            if proved is not None:
+                yield from ((Supi.of_eid(proved, plmn), proved) for plmn in self.plmns)
+            return
         for identity in self.identities:
             match identity:
                 case Eid():
-                    yield from (Supi.of_eid(identity, plmn) for plmn in self.plmns)
+                    yield from ((Supi.of_eid(identity, plmn), identity) for plmn in self.plmns)
+                case EidHint():
+                    known = [eid for eid in self.others if identity.covers(eid)]
+                    yield from ((Supi.of_eid(eid, plmn), eid) for eid in known for plmn in self.plmns)
                 case Suci(scheme=0):
                     try:
-                        yield reveal(identity, {})
+                        yield reveal(identity, {}), None
                     except Refused:
                         continue
         for logged in self.keys.supis:
-            if logged.ue in self.names:
-                yield logged.supi
-        if self.opened is not None and self.opened.resumed:
-            yield from (Supi.of_eid(eid, plmn) for eid in _known_eids(self) for plmn in self.plmns)
+            if logged.ue in self.names and (not self.runs or logged.run in self.runs):
+                yield logged.supi, _eid_in(logged.supi)
+
+    def _certified(self, opened: Opened) -> Eid | None:
+        try:
+            return eid_of(opened.client[0])
+        except Refused as error:
+            self.problem = self._flights[-1], f"the device's certificate: {error}"
+            return None
 
     def why_no_keys(self, command: SecurityModeCommand) -> str:
         """Say what may be the reason that no key has made the MAC of a SecurityModeCommand."""
-        if self.problem is not None:
-            return f"no key for the SecurityModeCommand: frame {self.problem[0]}: {self.problem[1]}"
+        reason = self.problem or self.unopened
+        if reason is not None:
+            return f"no key for the SecurityModeCommand: frame {reason[0]}: {reason[1]}"
         if not list(self.roots(command.abba)):
             return "the key log has nothing that the keys of this SecurityModeCommand could be made of"
         return "the MAC of the SecurityModeCommand is not made with the keys that the authentication has given"
 
     # --- what must fit ------------------------------------------------------------------------------------------------
 
-    def check_command(self, item: Carried, command: SecurityModeCommand, ledger: Ledger) -> None:
+    def check_command(self, item: Carried, command: SecurityModeCommand, root: Root, ledger: Ledger) -> None:
         """Hold an authenticated SecurityModeCommand against what was said before it without protection."""
         if self.attach is not None and command.capability != self.attach.capability:
             ledger.fault(item.frame, "the SecurityModeCommand replays other capabilities than the AttachRequest has")
@@ -192,13 +192,14 @@ class Claims:
                     ledger.fault(carried.frame, "ksi or ABBA are not those of the SecurityModeCommand")
         if command.abba not in (ABBA, ABBA_MSK):
             ledger.fault(item.frame, f"ABBA {command.abba.hex()} is none that is known")
+        if root.eid is not None:
+            self._check_eid(item, root.eid, ledger)
         if self.opened is not None:
-            self._check_opened(item, command, ledger)
+            self._check_opened(item, command, root, self.opened, ledger)
 
-    def _check_opened(self, item: Carried, command: SecurityModeCommand, ledger: Ledger) -> None:
-        opened = self.opened
-        if opened is None:
-            return
+    def _check_opened(
+        self, item: Carried, command: SecurityModeCommand, root: Root, opened: Opened, ledger: Ledger
+    ) -> None:
         if not opened.done:
             ledger.fault(item.frame, "keys are taken into use, though the TLS handshake has not finished")
         if opened.client and True not in opened.verified:
@@ -207,8 +208,8 @@ class Claims:
             ledger.fault(item.frame, "the network has not given its protected success indication (0x00) exactly once")
         if command.eap is None or not isinstance(_decoded(command.eap.packet), eap.Success):
             ledger.fault(item.frame, "the SecurityModeCommand of an attach with a certificate carries no EAP-Success")
-        if opened.client:
-            self._check_eid(item, eid_of(opened.client[0]), ledger)
+        for text in self.anchors.faults(opened, root.plmn, item.at):
+            ledger.fault(self._flights[-1], text)
 
     def _check_eid(self, item: Carried, proved: Eid, ledger: Ledger) -> None:
         """TS 33.501 B.2.1.1 step 15: the certificate belongs to the identity that was claimed."""
@@ -221,7 +222,11 @@ class Claims:
     def confirm(self, item: Carried, message: SecurityModeComplete, ledger: Ledger) -> None:
         """Hold the attach request that comes again, protected, against the one that came without protection."""
         carried = self.attach_carried
-        if carried is None or message.attach_request == self.attach_raw:
+        if carried is None:
+            return
+        if message.attach_request == self.attach_raw:
+            for copy in carried.copies:
+                ledger.cover(copy.frame, copy.offset, len(copy.octets), "the attach request under the MAC")
             return
         suspect = carried.suspect
         if suspect is not None and suspect.octets[1:] == message.attach_request:
@@ -239,10 +244,13 @@ def _exchange_blame(carried: Carried, ledger: Ledger) -> None:
         ]
 
 
-def _known_eids(claims: Claims) -> Iterator[Eid]:
-    for identity in claims.identities:
-        if isinstance(identity, Eid):
-            yield identity
+def _eid_in(supi: Supi) -> Eid | None:
+    """Read the EID of a SUPI that is a device's."""
+    name, _, realm = supi.text.partition("@")
+    try:
+        return Eid.parse(name) if realm.startswith("rsp.") else None
+    except DecodeError:
+        return None
 
 
 def _decoded(packet: bytes) -> eap.EapPacket | None:

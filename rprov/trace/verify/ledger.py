@@ -33,6 +33,8 @@ class Ledger:
     faults: list[Fault] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
     proofs: list[str] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
+    """What could not be checked, and why."""
 
     def fault(self, frame: int, what: str) -> None:
         """Take down what is wrong in a frame."""
@@ -46,6 +48,10 @@ class Ledger:
         """Take down that these octets are covered."""
         if length > 0:
             self.spans.append(Span(frame, offset, length, by))
+
+    def leave(self, text: str) -> None:
+        """Take down something that could not be checked."""
+        self.unchecked.append(text)
 
     def prove(self, text: str) -> None:
         """Take down a sentence that is true of the run."""

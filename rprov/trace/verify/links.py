@@ -4,33 +4,28 @@ N2 is trusted by its ends and not by us: what it carries must fit what NAS and t
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from rprov.crypto.hierarchy import KGnb
 from rprov.errors import DecodeError
 from rprov.model.identifiers import Plmn
 from rprov.model.secret import Secret
+from rprov.model.security import SecurityCapability
 from rprov.model.session import TunnelEnd
-from rprov.trace.verify.gather import Gathered, Seen, UeFrames
+from rprov.model.tap import End
+from rprov.trace.verify.exchanges import Control, check_exchanges
+from rprov.trace.verify.gather import Gathered, Seen, UeFrames, pair_of
 from rprov.trace.verify.ledger import Ledger
 from rprov.wire.link import (
-    InitialContextSetupFailure,
     InitialContextSetupRequest,
-    InitialContextSetupResponse,
-    LinkMessage,
     N2Frame,
     N2Kind,
-    N2SetupFailure,
     N2SetupRequest,
     N2SetupResponse,
-    SessionResourceReleaseCommand,
-    SessionResourceReleaseResponse,
-    SessionResourceSetupFailure,
     SessionResourceSetupRequest,
     SessionResourceSetupResponse,
-    UeContextReleaseCommand,
-    UeContextReleaseComplete,
     decode_n2_frame,
 )
 from rprov.wire.link_asn1 import decode_link, encode_link
@@ -39,22 +34,6 @@ from rprov.wire.radio_asn1 import decode_radio, encode_radio
 
 N2_HEADER, RADIO_HEADER = 9, 4
 K_GNB_OCTETS = 32
-
-_ANSWERS: dict[type, tuple[type, ...]] = {
-    N2SetupRequest: (N2SetupResponse, N2SetupFailure),
-    InitialContextSetupRequest: (InitialContextSetupResponse, InitialContextSetupFailure),
-    SessionResourceSetupRequest: (SessionResourceSetupResponse, SessionResourceSetupFailure),
-    SessionResourceReleaseCommand: (SessionResourceReleaseResponse,),
-    UeContextReleaseCommand: (UeContextReleaseComplete,),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Control:
-    """One control message of N2."""
-
-    seen: Seen
-    message: LinkMessage
 
 
 @dataclass(slots=True)
@@ -70,7 +49,8 @@ def announced(gathered: Gathered, ledger: Ledger) -> list[Plmn]:
     """Check cell and N2 set-up against each other; give the PLMNs that they name, the most frequent first."""
     said: list[tuple[int, str, Plmn, int | None, bool | None]] = []
     asked: list[tuple[int, bytes]] = []
-    connected: set[int] = set()
+    connected: dict[int, int] = {}
+    heard = _first(gathered.cell, CellInfo)
     for seen in gathered.cell:
         try:
             message = _rrc(decode_radio_frame(seen.octets).payload)
@@ -83,10 +63,13 @@ def announced(gathered: Gathered, ledger: Ledger) -> list[Plmn]:
                 ledger.cover(seen.frame, seen.head, len(seen.octets), "N2 set-up")
             case RrcSetupRequest(transaction=transaction):
                 asked.append((seen.frame, transaction))
+                # A capture of ours begins with its node, and so with its cell; others may have begun later.
+                if heard.get(pair_of(seen.captured), seen.frame + 1 if gathered.runs else 0) > seen.frame:
+                    ledger.loose(seen.frame, "a request for a connection in a cell that was not announced yet")
                 ledger.cover(seen.frame, seen.head, len(seen.octets), "its answer")
             case RrcSetup(transaction=transaction, ue_radio_id=number):
                 _answered(seen, transaction, asked, ledger)
-                connected.add(int(number))
+                connected[int(number)] = seen.frame
                 if not gathered.ues.get(int(number), UeFrames(0)).radio:
                     ledger.fault(seen.frame, f"a connection for ueRadioId {number:08x}, which nobody uses")
                 ledger.cover(seen.frame, seen.head, len(seen.octets), "its request, and the UE's messages")
@@ -97,7 +80,9 @@ def announced(gathered: Gathered, ledger: Ledger) -> list[Plmn]:
     _all_connected(gathered, connected, ledger)
     for frame, _ in asked:
         ledger.loose(frame, "a request for a connection that has no answer")
-    for control in _link_messages(gathered.n2, ledger):
+    controls = _link_messages(gathered.n2, ledger)
+    _after_setup(gathered, controls, ledger)
+    for control in controls:
         match control.message:
             case N2SetupRequest(plmn=plmn, cell_id=cell):
                 said.append((control.seen.frame, "N2SetupRequest", plmn, cell, None))
@@ -114,7 +99,29 @@ def _rrc(payload: bytes) -> RadioMessage:
     return message
 
 
-def _all_connected(gathered: Gathered, connected: set[int], ledger: Ledger) -> None:
+def _first(cell: Sequence[Seen], kind: type) -> dict[frozenset[End], int]:
+    """Give the frame in which each connection has first carried a message of the cell."""
+    found: dict[frozenset[End], int] = {}
+    for seen in cell:
+        with suppress(DecodeError):
+            if isinstance(decode_radio(decode_radio_frame(seen.octets).payload), kind):
+                found.setdefault(pair_of(seen.captured), seen.frame)
+    return found
+
+
+def _after_setup(gathered: Gathered, controls: Sequence[Control], ledger: Ledger) -> None:
+    """Nothing is said of a UE on N2 before RAN and CP have taken each other."""
+    ready: dict[frozenset[End], int] = {}
+    for control in controls:
+        if isinstance(control.message, N2SetupResponse):
+            ready.setdefault(pair_of(control.seen.captured), control.seen.frame)
+    for frames in gathered.ues.values():
+        for seen in frames.n2[:1]:
+            if ready.get(pair_of(seen.captured), 0) > seen.frame:
+                ledger.loose(seen.frame, "a message of a UE on N2 before its set-up")
+
+
+def _all_connected(gathered: Gathered, connected: Mapping[int, int], ledger: Ledger) -> None:
     """Nobody talks who was not connected; unless the capture began later than its cell."""
     if not connected:
         return
@@ -122,6 +129,8 @@ def _all_connected(gathered: Gathered, connected: set[int], ledger: Ledger) -> N
         if number not in connected:
             for seen in (*frames.radio, *frames.n2, *frames.eap, *frames.user):
                 ledger.fault(seen.frame, f"the id {number:08x} was given to no UE")
+        elif frames.radio and frames.radio[0].frame < connected[number]:
+            ledger.loose(frames.radio[0].frame, "a message on a connection that the UE has not got yet")
 
 
 def _answered(seen: Seen, transaction: bytes, asked: list[tuple[int, bytes]], ledger: Ledger) -> None:
@@ -152,7 +161,8 @@ def _link_messages(frames: Sequence[Seen], ledger: Ledger) -> list[Control]:
             found.append(_control(seen, _of_link(seen)))
         except DecodeError as error:
             ledger.fault(seen.frame, f"N2: {error}")
-    _check_answers(found, ledger)
+    _cover_empty(found, ledger)
+    check_exchanges(found, ledger)
     return found
 
 
@@ -170,26 +180,10 @@ def _control(seen: Seen, frame: N2Frame) -> Control:
     return Control(seen, message)
 
 
-def _check_answers(controls: Sequence[Control], ledger: Ledger) -> None:
-    """Each request has its answer, and each answer its request; requests wait in their order."""
+def _cover_empty(controls: Sequence[Control], ledger: Ledger) -> None:
     for control in controls:
         if len(control.seen.octets) == N2_HEADER + 1:
             ledger.cover(control.seen.frame, control.seen.head + N2_HEADER, 1, "canonical encoding, and its request")
-    waiting: list[Control] = []
-    for control in controls:
-        kind = type(control.message)
-        if kind in _ANSWERS:
-            waiting.append(control)
-            continue
-        if not any(kind in answers for answers in _ANSWERS.values()):
-            continue
-        asked = next((item for item in waiting if kind in _ANSWERS[type(item.message)]), None)
-        if asked is None:
-            ledger.loose(control.seen.frame, f"{kind.__name__} without its request")
-        else:
-            waiting.remove(asked)
-    for control in waiting:
-        ledger.loose(control.seen.frame, f"{type(control.message).__name__} without an answer")
 
 
 def read_n2(frames: UeFrames, ledger: Ledger) -> UeOnN2:
@@ -219,13 +213,15 @@ def read_n2(frames: UeFrames, ledger: Ledger) -> UeOnN2:
             found.control.append(_control(seen, frame))
         except DecodeError as error:
             ledger.fault(seen.frame, f"N2: {error}")
-    _check_answers(found.control, ledger)
+    _cover_empty(found.control, ledger)
+    check_exchanges(found.control, ledger)
     return found
 
 
-def check_context(n2: UeOnN2, k_gnbs: Sequence[KGnb], used: KGnb | None, ledger: Ledger) -> bool:
-    """Hold K_gNB on N2 against the one that NAS gives; says whether they were compared."""
-    compared = False
+def check_context(
+    n2: UeOnN2, capability: SecurityCapability | None, k_gnbs: Sequence[KGnb], used: KGnb | None, ledger: Ledger
+) -> None:
+    """Hold what the CP has told the RAN of a UE's security against what NAS says: K_gNB, and the capability."""
     for control in n2.control:
         message = control.message
         if not isinstance(message, InitialContextSetupRequest):
@@ -236,10 +232,9 @@ def check_context(n2: UeOnN2, k_gnbs: Sequence[KGnb], used: KGnb | None, ledger:
                 ledger.fault(seen.frame, "a key that is redacted, and yet is not zeros")
         elif not any(_same(message.k_gnb, k_gnb) for k_gnb in ([used] if used is not None else k_gnbs)):
             ledger.fault(seen.frame, "K_gNB on N2 is not the one that UE and CP have derived")
-        else:
-            compared = True
+        if capability is not None and message.capability != capability:
+            ledger.fault(seen.frame, "N2 names another security capability than the attach request")
         ledger.cover(seen.frame, seen.head + N2_HEADER, len(seen.octets) - N2_HEADER, "NAS, and the keys")
-    return compared
 
 
 def _same(one: Secret, other: Secret) -> bool:

@@ -5,6 +5,7 @@ wrong; without one, the later frame is named, and the other in words.
 """
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from rprov.errors import DecodeError
@@ -26,7 +27,11 @@ class Carried:
     """Its records that agree with that."""
     suspect: Copy | None = None
     """A record that does not, where nothing has decided yet which one is right."""
-    order: int = 0
+
+    @property
+    def at(self) -> float:
+        """When it was first recorded, in seconds since 1970."""
+        return min(self.copies).at
 
     @property
     def frame(self) -> int:
@@ -55,6 +60,8 @@ def merge(sources: Sequence[Sources], eap: Sequence[Copy], ledger: Ledger, *, wh
         for pair in align(source.radio, source.n2):
             radio, n2 = pair.one, pair.other
             if radio is not None and n2 is not None:
+                if whole and (radio.frame > n2.frame) is source.uplink:
+                    ledger.loose(min(radio.frame, n2.frame), "a NAS message that was passed on before it came")
                 merged.append(_joined(source.uplink, radio, n2, witnesses, ledger if whole else Ledger()))
             elif (alone := radio or n2) is not None and (whole or not both or radio is not None):
                 if whole and both:
@@ -119,11 +126,13 @@ def _eap(octets: bytes) -> bytes | None:
     return None if found is None else found.packet
 
 
-def check_eap(carried: Sequence[Carried], eap: Sequence[Copy], ledger: Ledger) -> None:
-    """Hold the EAP records against the messages beside which they stand."""
+def check_eap(carried: Sequence[Carried], eap: Sequence[Copy], radio: AbstractSet[int], ledger: Ledger) -> None:
+    """Hold the EAP records against the messages beside which they stand; `radio` are the frames of that link."""
     if not eap:
         return
     told = [Copy(item.frame, 0, packet) for item in carried if (packet := _eap(item.octets)) is not None]
+    copies = {item.frame: item.copies for item in carried}
+    behind = _behind(carried, radio, {copy.frame for copy in eap})
     for pair in align(told, eap):
         if pair.other is None and pair.one is not None:
             ledger.loose(pair.one.frame, "an EAP packet that has no record of its own")
@@ -132,4 +141,30 @@ def check_eap(carried: Sequence[Carried], eap: Sequence[Copy], ledger: Ledger) -
         elif pair.one is not None and pair.other is not None:
             if pair.one.octets != pair.other.octets:
                 ledger.fault(pair.other.frame, "an EAP packet that is not the one in the message beside it")
+            elif pair.other.frame not in behind[pair.one.frame]:
+                ledger.loose(pair.other.frame, "an EAP packet that does not stand behind the message that carried it")
             ledger.cover(pair.other.frame, pair.other.offset, len(pair.other.octets), "the message that carried it")
+            for copy in copies[pair.one.frame]:
+                offset, length = _inside(pair.one.octets, copy.octets)
+                ledger.cover(copy.frame, copy.offset + offset, length, "the EAP record")
+
+
+def _behind(carried: Sequence[Carried], radio: AbstractSet[int], eap: AbstractSet[int]) -> dict[int, set[int]]:
+    """Say for each message where its EAP record may stand: behind its record on that link which most stand behind."""
+    links: dict[bool, dict[int, set[int]]] = {True: {}, False: {}}
+    for item in carried:
+        for on_radio, found in links.items():
+            found[item.frame] = {copy.frame + 1 for copy in item.copies if (copy.frame in radio) is on_radio}
+    return max(links.values(), key=lambda found: sum(bool(places & eap) for places in found.values()))
+
+
+def _inside(packet: bytes, message: bytes) -> tuple[int, int]:
+    """Find the octets of a message that belong to a packet in it wholly; in UPER it may begin at any bit."""
+    bits = int.from_bytes(message)
+    for shift in range(8):
+        aligned = (bits << shift).to_bytes(len(message) + 1)
+        at = aligned.find(packet)
+        if at > 0:
+            # With a shift, the packet ends within an octet, and begins within the one before.
+            return (at - 1, len(packet)) if not shift else (at, len(packet) - 1)
+    return 0, 0

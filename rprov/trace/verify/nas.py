@@ -24,8 +24,8 @@ from rprov.trace.verify.merge import Carried
 from rprov.wire.messages import NasMessage, SecurityModeCommand, SecurityModeComplete
 from rprov.wire.nas_asn1 import decode_nas, encode_nas
 
-HEADER = 6
-"""Octets before the payload of a protected PDU."""
+SOONEST_REPEAT = 1.0
+"""Seconds: whoever says the same again has waited for an answer (TS 24.501 10.2 has 6 s and more)."""
 
 
 @dataclass(slots=True)
@@ -76,6 +76,7 @@ class NasStory:
     """K_gNB of each SecurityModeComplete: it may have been repeated."""
     attach_raw: bytes = b""
     macs: int = 0
+    _before: dict[bool, Carried] = field(default_factory=dict)
     _seen: int = 0
 
     def follow(self, carried: Sequence[Carried]) -> None:
@@ -98,6 +99,10 @@ class NasStory:
         message = decode_nas(pdu.message)
         if encode_nas(message) != pdu.message:
             raise DecodeError(f"{type(message).__name__} is not encoded as it must be")
+        before = self._before.get(item.uplink)
+        if before is not None and before.octets == item.octets and item.at - before.at < SOONEST_REPEAT:
+            self.ledger.loose(item.frame, f"the same {type(message).__name__} as in frame {before.frame}, at once")
+        self._before[item.uplink] = item
         receiver = Side.CP if item.uplink else Side.UE
         if self.context is not None:
             self.ledger.fault(item.frame, f"{type(message).__name__} comes unprotected, though there are keys")
@@ -158,13 +163,13 @@ class NasStory:
         for root, context in self._candidates(command):
             if context.mac_is_right(pdu, 0, uplink=False):
                 self.context, self.root = context, root
-                self.claims.check_command(item, command, self.ledger)
+                self.claims.check_command(item, command, root, self.ledger)
                 return
         self.ledger.fault(item.frame, self.claims.why_no_keys(command))
 
     def _candidates(self, command: SecurityModeCommand) -> Iterator[tuple[Root, Context]]:
         for root in self.claims.roots(command.abba):
-            key = k_amf(k_seaf(root.k_ausf, root.network), root.supi, command.abba)
+            key = k_amf(k_seaf(root.k_ausf, root.plmn.serving_network_name), root.supi, command.abba)
             try:
                 yield root, Context.of(key, command.nea, command.nia)
             except RprovError:

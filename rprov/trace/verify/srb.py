@@ -91,7 +91,7 @@ class Srb:
         kind, payload = decode_srb(plain)
         offset = seen.head + FRAME_HEADER + HEADER
         if kind is SrbKind.NAS:
-            self.nas.append((seen, Copy(seen.frame, offset + 1, payload)))
+            self.nas.append((seen, Copy(seen.frame, offset + 1, payload, seen.captured.at)))
             return
         message = decode_radio(payload)
         if encode_radio(message) != payload:

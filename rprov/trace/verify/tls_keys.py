@@ -87,6 +87,11 @@ class Sealed:
         key = expand_label(suite, secret, "key", b"", suite.key_octets)
         return cls(suite, key, expand_label(suite, secret, "iv", b"", 12))
 
+    @property
+    def used(self) -> bool:
+        """Whether a record was opened."""
+        return self._sequence > 0
+
     def open_1_3(self, header: bytes, payload: bytes) -> bytes:
         """Open a record; raises `InvalidTag`."""
         plain = self._aead.decrypt(self._nonce(), payload, header)

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 
+from rprov.crypto.x509_path import UNREADABLE, parse_certificate
 from rprov.errors import DecodeError
 
 MAX_RECORD = 16_384 + 256
@@ -155,10 +156,7 @@ def read_certificates(body: bytes, *, tls_1_3: bool) -> tuple[x509.Certificate, 
         octets = inner.vector(3)
         if tls_1_3:
             inner.vector(2)
-        try:
-            found.append(x509.load_der_x509_certificate(octets))
-        except ValueError:
-            raise DecodeError("octets in a Certificate message that are no certificate") from None
+        found.append(parse_certificate(octets))
     return tuple(found)
 
 
@@ -197,6 +195,6 @@ def signature_is_right(certificate: x509.Certificate, scheme: int, signature: by
                 key.verify(signature, signed, padding.PKCS1v15(), _PKCS1[scheme]())
             case _:
                 return False
-    except (InvalidSignature, UnsupportedAlgorithm, ValueError):
+    except (InvalidSignature, *UNREADABLE):
         return False
     return True

@@ -101,6 +101,8 @@ class _Reader:
         self._sealed: dict[bool, Sealed] = {}
         self._next: dict[bool, Sealed] = {}
         """TLS 1.2: what ChangeCipherSpec takes into use."""
+        self._later: dict[bool, str] = {}
+        """TLS 1.3: the secret behind the Finished, taken when there is something to open."""
         self._partial = {True: b"", False: b""}
         self._flight = 0
 
@@ -108,6 +110,9 @@ class _Reader:
 
     def record(self, flight: int, from_client: bool, record: Record) -> None:
         self._flight = flight
+        # RFC 8446 5.1: 0x0301 only where a ClientHello begins
+        if record.header[2] != 3 and (record.header[2] != 1 or self._client is not None):
+            raise DecodeError("a TLS record of another version")
         if record.content == Content.CHANGE_CIPHER_SPEC:
             if record.payload != b"\1":
                 raise DecodeError("a ChangeCipherSpec that is none")
@@ -125,6 +130,8 @@ class _Reader:
             raise DecodeError(f"a TLS record of type {content} where none belongs")
 
     def _plain(self, from_client: bool, record: Record) -> tuple[int, bytes]:
+        if from_client in self._later:
+            self._take(self._later.pop(from_client), from_client)
         sealed = self._sealed.get(from_client)
         if sealed is None:
             if record.content == Content.APPLICATION:
@@ -132,6 +139,8 @@ class _Reader:
             return record.content, record.payload
         if self.opened.version == TLS_1_2:
             return record.content, sealed.open_1_2(record.header, record.payload)
+        if record.content == Content.ALERT and from_client and not sealed.used:
+            return record.content, record.payload  # who refuses the server's first flight may have no keys yet
         if record.content != Content.APPLICATION:
             raise DecodeError("a TLS record that is not sealed, though there are keys")
         inner = sealed.open_1_3(record.header, record.payload).rstrip(b"\0")
@@ -256,7 +265,8 @@ class _Reader:
             secret = self._secret(f"{side.upper()}_HANDSHAKE_TRAFFIC_SECRET")
             key = expand_label(suite, secret, "finished", b"", len(suite.digest(b"")))
             expected = suite.mac(key, suite.digest(before))
-            self._take(f"{side.upper()}_TRAFFIC_SECRET_0", from_client)
+            # Who has logged the keys may never have had these: a handshake may end in an alert.
+            self._later[from_client] = f"{side.upper()}_TRAFFIC_SECRET_0"
         else:
             label = f"{side} finished".encode("ascii")
             expected = prf(suite, self._secret("CLIENT_RANDOM"), label, suite.digest(before), 12)

@@ -134,13 +134,23 @@ class UserStory:
                 continue
             for pair in align(radio, n3):
                 if pair.one is not None and pair.other is not None:
+                    first, later = sorted((pair.one.frame, pair.other.frame))
                     if pair.one.octets != pair.other.octets:
-                        later = max(pair.one.frame, pair.other.frame)
                         self.ledger.fault(later, "a user packet that is not the same on the radio and on N3")
+                    elif (pair.one.frame > pair.other.frame) is uplink:
+                        self.ledger.loose(first, "a user packet that was passed on before it came")
                 elif pair.one is not None:
                     self.ledger.loose(pair.one.frame, "a user packet of the radio that N3 does not carry")
                 elif pair.other is not None:
                     self.ledger.loose(pair.other.frame, "a user packet of N3 that the radio does not carry")
+
+    def begins_after(self, accepted: int) -> None:
+        """Hold the first packet against the frame in which the session was accepted for the UE."""
+        frames = [
+            copy.frame for side in (self.packets, self.tunnelled) for copies in side.values() for copy in copies[:1]
+        ]
+        if frames and min(frames) < accepted:
+            self.ledger.loose(min(frames), "a user packet before there is a session")
 
     def restricted(self, session: PduSessionAccept) -> int:
         """Hold every packet against where a session for provisioning may go; says how many were looked at."""
