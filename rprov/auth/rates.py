@@ -5,9 +5,11 @@ allowance. Token buckets; time is an argument, memory is bounded.
 """
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 
+from rprov.model.figures import Figure
 from rprov.model.identifiers import Eid, EidHint
+from rprov.model.numbers import Metric
 from rprov.model.rates import AttemptRates
 
 
@@ -41,9 +43,11 @@ class _Buckets:
 class Attempts:
     """All attempts of devices with one network."""
 
-    __slots__ = ("_eids", "_eums")
+    __slots__ = ("_eids", "_eums", "refused")
 
     def __init__(self, rates: AttemptRates) -> None:
+        self.refused = {"eid": 0, "eum": 0}
+        """How often the rate of a device, or of its manufacturer, has said no."""
         self._eids = _Buckets(rates.eid_burst, 1.0 / rates.eid_seconds, rates.remembered)
         self._eums = _Buckets(rates.eum_burst, float(rates.eum_per_second), rates.remembered)
 
@@ -52,14 +56,21 @@ class Attempts:
         """How many EIDs have a bucket."""
         return len(self._eids)
 
+    def figures(self) -> Iterator[Figure]:
+        """How often a rate has said no."""
+        for what, count in self.refused.items():
+            yield Figure(Metric.RATE_LIMITED, count, (what,))
+
     def admit(self, eid: Eid, now: float) -> bool:
         """Count an attempt of this EID, which is proved; say whether it may go on. `now` is monotonic seconds.
 
         What is refused is not counted: who comes back too early makes nothing worse.
         """
         eum = EidHint.of(eid)
-        if self._eids.left(eid, now) < 1.0 or self._eums.left(eum, now) < 1.0:
-            return False
+        for what, left in (("eid", self._eids.left(eid, now)), ("eum", self._eums.left(eum, now))):
+            if left < 1.0:
+                self.refused[what] += 1
+                return False
         self._eids.take(eid, now)
         self._eums.take(eum, now)
         return True

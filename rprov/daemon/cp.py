@@ -111,6 +111,7 @@ class CpDaemon:
         """Those that had to go, until their RANs have cleared up."""
         self._silent = SilentLinks(limits.silent_links_per_address, limits.silent_links)
         """Links on which no RAN has said yet who it is."""
+        self._driven_out = 0
         self._links: set[_RanLink] = set()
         self._revoked: frozenset[CertificateId] = frozenset()
         self._listener: Listener | None = None
@@ -137,6 +138,7 @@ class CpDaemon:
         yield Figure(Metric.LINKS, len(self._links), ("n2",))
         yield Figure(Metric.UES, len(self._ues))
         yield Figure(Metric.HALF_OPEN, len(self._half_open))
+        yield Figure(Metric.RATE_LIMITED, self._driven_out, ("half_open",))
         yield Figure(Metric.SESSIONS, len(self._setup.sessions))
         for identity in self._registered:
             yield Figure(Metric.CONTEXTS, 1, ("provisioning" if isinstance(identity, Eid) else "ordinary",))
@@ -301,6 +303,7 @@ class CpDaemon:
 
     def _evict(self, ue: _Ue) -> None:
         """Let a half-open attach go in order; who waits for a RAN that does not clear up is bounded, too."""
+        self._driven_out += 1
         waits_longest = self._evicted.add(int(ue.endpoint.cp_ue_id), ue, None)
         if waits_longest is not None:
             self._forget(waits_longest)

@@ -1,6 +1,7 @@
 """The wiring of an AAA server: its certificates, its clients with their secrets, and RADIUS over TLS."""
 
 import logging
+from itertools import chain
 from pathlib import Path
 
 from rprov.auth.aaa_server import AaaBounds, AaaClient, AaaServer
@@ -29,7 +30,7 @@ SHORTEST_SECRET, LONGEST_SECRET = 16, 128
 
 def shared_secret(path: Path) -> SharedSecret:
     """Read a secret shared with a client, without the end of its line; raises `ConfigError`."""
-    secret = read_file(path, secret=True).rstrip(b"\r\n")
+    secret = read_file(path, "shared secret").rstrip(b"\r\n")
     if not SHORTEST_SECRET <= len(secret) <= LONGEST_SECRET:
         raise ConfigError(f"{path}: a shared secret has {SHORTEST_SECRET} to {LONGEST_SECRET} octets")
     return SharedSecret(secret)
@@ -58,10 +59,11 @@ async def open_aaa(settings: AaaSettings, recorder: Recorder, tracing: Tracing =
     )
     limits = settings.limits
     bounds = AaaBounds(limits.exchanges, limits.lifetime, limits.answers, limits.answer_lifetime)
+    attempts = Attempts(limits.attempts)
     watch = Watch("aaa", settings.metrics, settings.audit)
     daemon = AaaDaemon(
         AaaSetup(
-            core=AaaServer(lambda: certificates.engines, bounds, Attempts(limits.attempts)),
+            core=AaaServer(lambda: certificates.engines, bounds, attempts),
             clients=lambda: clients,
             address=UserPlaneAddress(listen.address, listen.port) if settings.clients else None,
             radsec=listener,
@@ -80,6 +82,6 @@ async def open_aaa(settings: AaaSettings, recorder: Recorder, tracing: Tracing =
             listener.exchange(read.context, anew=believed is None or read.believed != believed.believed)
             believed = read
 
-    node = Node(daemon, reload, figures=daemon.figures)
+    node = Node(daemon, reload, figures=lambda: chain(daemon.figures(), attempts.figures()))
     await watch.start(node)
     return node

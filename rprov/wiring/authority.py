@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from rprov.auth.eap_tls import anonymous_nai
 from rprov.auth.radius_scheme import RadiusNetworkScheme, RadiusTerms
 from rprov.auth.scheme import NetworkScheme
+from rprov.crypto.hierarchy import KAusf
 from rprov.crypto.x509_crl import CertificateId
 from rprov.daemon.aaa_client import AaaClient
 from rprov.daemon.radius_peer import Patience
@@ -18,12 +19,13 @@ from rprov.daemon.radius_tls import TlsPeer
 from rprov.daemon.radius_udp import UdpPeer
 from rprov.errors import ConfigError
 from rprov.model.aaa_client import AaaClientSettings, AaaServerSettings, RadsecPeer
-from rprov.model.identifiers import Eid, EidHint
+from rprov.model.identifiers import Eid, EidHint, Supi
 from rprov.model.report import Discarded, Recorder
 from rprov.model.settings import CpSettings
 from rprov.model.tap import Tap
 from rprov.procedure.engines import CpEnv
 from rprov.store.pki import load_anchors
+from rprov.trace.keylog import KeyLog
 from rprov.trace.tracing import Tracing
 from rprov.wire.radius import SharedSecret
 from rprov.wiring.aaa import shared_secret
@@ -112,8 +114,14 @@ class PassThrough:
 
     def scheme(self, claimed: Eid | EidHint, env: CpEnv) -> NetworkScheme:
         """Begin with one device."""
-        disclose = None if self._keys is None else partial(self._keys.k_ausf, env.ue)
+        disclose = None if self._keys is None else partial(self._log_keys, self._keys, env)
         return RadiusNetworkScheme(claimed, env.policy.plmn.serving_network_name, self._terms, disclose)
+
+    @staticmethod
+    def _log_keys(keys: KeyLog, env: CpEnv, k_ausf: KAusf, eid: Eid) -> None:
+        """Log what K_AMF is made of; the EID may be hidden on every link but that to the AAA server."""
+        keys.k_ausf(env.ue, k_ausf)
+        keys.supi(env.ue, Supi.of_eid(eid, env.policy.plmn))
 
     def reload(self) -> None:
         """Read secrets and certificates; a connection that is open stays as it is."""

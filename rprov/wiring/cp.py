@@ -4,6 +4,7 @@ import asyncio
 import logging
 from functools import partial
 from ipaddress import IPv4Network
+from itertools import chain
 
 from rprov.auth.aka import FiveGAkaNetworkScheme
 from rprov.auth.eap_aka_prime import EapAkaPrimeNetworkScheme
@@ -34,6 +35,7 @@ from rprov.store.cp import open_cp_store
 from rprov.store.pki import load_home_network_key
 from rprov.trace.keylog import KeyLog
 from rprov.trace.tracing import NO_TRACING, Tracing
+from rprov.transport.alive import AliveTransport
 from rprov.transport.choice import Ends, choose
 from rprov.transport.tapped import tapped
 from rprov.wire.link_asn1 import LinkAsn1
@@ -184,7 +186,7 @@ async def open_cp(settings: CpSettings, recorder: Recorder, tracing: Tracing = N
         CpSetup(
             policy=cp_policy(settings),
             engines=lambda: engines,
-            transport=tapped(n2.transport, tap),
+            transport=tapped(AliveTransport(n2.transport, settings.n2.heartbeat), tap),
             host=settings.n2.host,
             port=settings.n2.port,
             store=store,
@@ -207,6 +209,12 @@ async def open_cp(settings: CpSettings, recorder: Recorder, tracing: Tracing = N
             _LOG.warning("%d registered devices are detached: their certificates are revoked", ended)
 
     daemon.revoke(devices.revoked)
-    node = Node(daemon, reload, [store.close, devices.close], figures=daemon.figures, stores=(store,))
+    node = Node(
+        daemon,
+        reload,
+        [store.close, devices.close],
+        figures=lambda: chain(daemon.figures(), attempts.figures()),
+        stores=(store,),
+    )
     await watch.start(node)
     return node

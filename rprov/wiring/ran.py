@@ -11,6 +11,7 @@ from rprov.model.settings import RanSettings
 from rprov.model.tap import LinkName
 from rprov.trace.tally import PacketTally
 from rprov.trace.tracing import NO_TRACING, Tracing
+from rprov.transport.alive import AliveTransport
 from rprov.transport.choice import Ends, choose
 from rprov.transport.tapped import tapped
 from rprov.wire.link_asn1 import LinkAsn1
@@ -40,7 +41,7 @@ async def open_ran(settings: RanSettings, recorder: Recorder, tracing: Tracing =
             policy=RanPolicy(settings.name, settings.cell_id, settings.security.ciphering, settings.security.integrity),
             plmn=settings.plmn,
             transport=tapped(radio, tap, listens=LinkName.RADIO),
-            n2_transport=tapped(n2.transport, tap, connects=LinkName.N2),
+            n2_transport=tapped(AliveTransport(n2.transport, settings.cp.heartbeat), tap, connects=LinkName.N2),
             radio_host=settings.radio.host,
             radio_port=settings.radio.port,
             cp_host=settings.cp.host,

@@ -300,12 +300,19 @@ def test_a_secret_is_read_without_the_end_of_its_line(tmp_path):
     assert shared_secret(path).octets == b"0123456789abcdef"
 
 
-@pytest.mark.parametrize(("octets", "mode"), [(b"testing123", 0o600), (b"x" * 129, 0o600), (b"x" * 16, 0o640)])
-def test_a_secret_that_is_short_or_open_to_others_is_refused(tmp_path: Path, octets, mode):
+@pytest.mark.parametrize(
+    ("octets", "mode", "why"),
+    [
+        (b"testing123", 0o600, "16 to 128 octets"),
+        (b"x" * 129, 0o600, "16 to 128 octets"),
+        (b"x" * 16, 0o640, "others may read this shared secret: chmod 600"),
+    ],
+)
+def test_a_secret_that_is_short_or_open_to_others_is_refused(tmp_path: Path, octets, mode, why):
     path = tmp_path / "secret"
     path.write_bytes(octets)
     path.chmod(mode)
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError, match=why) as caught:
         shared_secret(path)
     assert "testing" not in str(caught.value)
 

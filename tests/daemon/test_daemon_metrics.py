@@ -94,6 +94,7 @@ def test_a_run_is_seen_in_metrics_audit_and_log(tmp_path: Path) -> None:
             assert not (await net.attach(stranger)).ok
             core = await scraped(net.cp_node)
             assert core["rprov_attaches_total", (("cause", "NO_ORDER"), ("purpose", "provisioning"))] == 1
+            assert core["rprov_rate_limited_total", (("by", "eid"),)] == 0
             return str(device.eid), str(stranger.eid), str(device.order.iccid)
 
     try:

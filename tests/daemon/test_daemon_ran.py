@@ -156,6 +156,28 @@ def test_it_waits_for_a_core_that_is_not_there_yet(tmp_path: Path, monkeypatch: 
     scene(tmp_path, core, play)
 
 
+def test_it_tries_again_ever_later_and_never_in_step_with_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, last = 0.0005, 0.004
+    monkeypatch.setattr(ran_module, "FIRST_BACKOFF", first)
+    monkeypatch.setattr(ran_module, "LAST_BACKOFF", last)
+
+    async def hang_up(link: Link) -> None:
+        link.abort()
+
+    async def scenario() -> list[float]:
+        with caplog.at_level("WARNING", logger="rprov.ran"):
+            async with cell(tmp_path, Core(hang_up), wait=False):
+                await until(lambda: len(caplog.records) >= 12)
+        return [record.args[1] for record in caplog.records if isinstance(record.args, tuple)]  # type: ignore[misc]
+
+    waits = run(scenario())
+    steps = [min(first * 2**number, last) for number in range(len(waits))]
+    assert all(0.5 * step <= wait < 1.5 * step for step, wait in zip(steps, waits, strict=True))
+    assert len({round(wait / step, 6) for step, wait in zip(steps, waits, strict=True)}) > 3
+
+
 def test_nobody_can_connect_before_the_core_has_answered(tmp_path: Path) -> None:
     async def scenario() -> None:
         gate = asyncio.Event()
