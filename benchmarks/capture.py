@@ -22,7 +22,9 @@ from rprov.model.tap import LinkName  # noqa: E402
 from rprov.model.tracing import TraceSettings  # noqa: E402
 from rprov.trace.capture import read_capture  # noqa: E402
 from rprov.trace.decode import decode  # noqa: E402
+from rprov.trace.keylog import read_keys  # noqa: E402
 from rprov.trace.tracing import tracing  # noqa: E402
+from rprov.trace.verify.check import check  # noqa: E402
 from rprov.wire.link import InitialContextSetupRequest, N2Frame, N2Kind  # noqa: E402
 from rprov.wire.link_asn1 import encode_link  # noqa: E402
 from rprov.wire.messages import AttachRequest, AttachType, AuthenticationResponse, Eap  # noqa: E402
@@ -83,6 +85,10 @@ def main() -> None:
         frames = sum(1 for _ in read_capture(path))
         figures["read"] = micros(lambda: sum(1 for _ in read_capture(path)), frames)
         figures["read_and_decode"] = micros(lambda: sum(1 for _ in decode(read_capture(path))), frames)
+    run = ROOT / "tests" / "traces" / "provision.pcapng"
+    keys = run.with_suffix(".keys")
+    frames = sum(1 for _ in read_capture(run))
+    figures["verify"] = micros(lambda: check(run, read_keys(keys)), frames)
     print(json.dumps(figures, indent=2))
 
 

@@ -1,10 +1,12 @@
 """What every test gets: the doubles on the path, and how hypothesis runs. Warnings are errors (setup.cfg)."""
 
 import atexit
+import logging
 import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not available():
         config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("sctp_kernel")])
         items[:] = [item for item in items if not item.get_closest_marker("sctp_kernel")]
+
+
+@pytest.fixture(autouse=True)
+def _silent_loggers() -> Iterator[None]:
+    """Leave the loggers as a library has them: a command that a test runs in this process speaks to a stream."""
+    logger = logging.getLogger("rprov")
+    yield
+    logger.handlers.clear()
+    logger.propagate = True
+    logger.setLevel(logging.NOTSET)
 
 
 # No deadline: two workers on two cores make single examples slow now and then, and that proves nothing.

@@ -140,7 +140,7 @@ WRONG: list[tuple[str, str, str]] = [
     (
         "cp",
         "n2:\n  prot: 1\n",
-        "cp.yaml:7: n2.prot: unknown key (expected one of host, port, transport, sctp, tls, insecure; "
+        "cp.yaml:7: n2.prot: unknown key (expected one of host, port, transport, sctp, tls, insecure, heartbeat; "
         'did you mean "port"?)',
     ),
     (
@@ -178,7 +178,8 @@ WRONG: list[tuple[str, str, str]] = [
     (
         "cp",
         "n2:\n  host: cp.example.com\n  insecure: false\n",
-        "cp.yaml:7: n2.tls: N2 to cp.example.com would run unprotected: give it tls, use loopback, or say insecure: true",
+        "cp.yaml:7: n2.tls: N2 to cp.example.com would run unprotected: "
+        "give it tls, use loopback, or say insecure: true",
     ),
     ("cp", "n2: {insecure: yes}\n", 'cp.yaml:6: n2.insecure: expected true or false, found "yes"'),
     ("cp", "n2: {host: a b}\n", 'cp.yaml:6: n2.host: expected a host name or an address, found "a b"'),
@@ -370,7 +371,7 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) 
     assert complaint(tmp_path, "ran", text.replace("n2", "cp")).splitlines() == [
         'ran.yaml:1: name: expected text of 1 to 64 characters, found ""',
         "ran.yaml:1: plmn: missing",
-        "ran.yaml:2: cp.prt: unknown key (expected one of host, port, transport, sctp, tls, insecure; "
+        "ran.yaml:2: cp.prt: unknown key (expected one of host, port, transport, sctp, tls, insecure, heartbeat; "
         'did you mean "port"?)',
         'ran.yaml:2: cp.port: expected a whole number from 1 to 65535, found "x"',
         'ran.yaml:3: n3: expected a section, found "5"',

@@ -25,10 +25,8 @@ PAGES = (
     "docs/architecture.md",
     "docs/conformance.md",
     "docs/threats.md",
-    "docs/how-to/add-a-scheme.md",
-    "docs/how-to/protect-n2.md",
-    "docs/how-to/run-a-fleet.md",
-    "docs/how-to/transports.md",
+    "docs/trace.md",
+    *sorted(f"docs/how-to/{page.name}" for page in (ROOT / "docs" / "how-to").glob("*.md")),
 )
 PLACES = ("rprov", "tests", "docs", "tools", "benchmarks", "examples", "asn1")
 

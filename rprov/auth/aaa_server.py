@@ -42,7 +42,7 @@ INVALID_EAP_PACKET = 202
 """Error-Cause of a challenge that repeats the last one (RFC 3579 2.6.3): the EAP packet was ignored."""
 _LONGEST_IDENTITY = 253
 _EID_DIGITS = 32
-_OTHER_WAYS = (Kind.USER_PASSWORD, Kind.CHAP_PASSWORD, Kind.ARAP_PASSWORD)
+_OTHER_WAYS = frozenset({Kind.USER_PASSWORD, Kind.CHAP_PASSWORD, Kind.ARAP_PASSWORD})
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ class AaaServer:
         self, client: AaaClient, request: Packet, now: float, wall: datetime, entropy: Entropy
     ) -> Reply:
         packet, state = join_eap(request), request.single(Kind.STATE)
-        if packet is None or any(attribute.type in _OTHER_WAYS for attribute in request.attributes):
+        if packet is None or not _OTHER_WAYS.isdisjoint(request.kinds):
             # RFC 3579 3.3: a request authenticates in one way, and here that is EAP.
             return _rejected(client, request, b"", Ended(client.name, "", None, Cause.EAP_FAILED, "no EAP, or more"))
         if state is None:
@@ -277,7 +277,7 @@ def _rejected(client: AaaClient, request: Packet, packet: bytes, ended: Ended) -
 
 def _sealed(client: AaaClient, request: Packet, code: Code, *attributes: Attribute) -> bytes:
     """Seal an answer; what proxies have put in goes back unchanged and in its order (RFC 2865 5.33)."""
-    hops = (Attribute(Kind.PROXY_STATE, value) for value in request.values(Kind.PROXY_STATE))
+    hops = [Attribute(Kind.PROXY_STATE, value) for value in request.values(Kind.PROXY_STATE)]
     return seal_answer(code, request, (*attributes, *hops), client.secret)
 
 

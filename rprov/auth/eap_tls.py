@@ -99,8 +99,13 @@ class EapTlsServerEngines:
     def scheme(self, claimed: Eid | EidHint, network: str, wall: datetime) -> "EapTlsNetworkScheme":
         """Begin with one UE: the EID it claims (or hints at), the serving network's name, the time now."""
         path: list[x509.Certificate] = []
-        server = self._server(claimed, wall, path)
-        return EapTlsNetworkScheme(server, network, lambda: path_ids(path), self.ask_identity)
+        server, known = self._server(claimed, wall, path), self._resumable
+
+        def forget() -> None:
+            if known is not None:
+                known.forget(path[0])
+
+        return EapTlsNetworkScheme(server, network, lambda: path_ids(path), self.ask_identity, forget)
 
     def server(self, claimed: Eid | None, wall: datetime, identifier: int, packet_size: int) -> EapServer:
         """Begin with a peer behind RADIUS: the EID that it claims, if it does, and its bound on EAP packets."""
@@ -148,10 +153,10 @@ class EapTlsServerEngines:
     ) -> tuple[x509.Certificate, ...]:
         path = self._trusted.check(leaf, intermediates, wall)
         self.revoked.check(path, wall)
-        # TS 33.501 B.2.1.1 step 15: the certificate must belong to the identity that was claimed
-        eid = eid_of(leaf)
         if claimed is None:
             return path  # an anonymous identity (RFC 9190 2.1.8): the certificate alone says who it is
+        # TS 33.501 B.2.1.1 step 15: the certificate must belong to the identity that was claimed
+        eid = eid_of(leaf)
         if not (claimed.covers(eid) if isinstance(claimed, EidHint) else eid == claimed):
             raise Refused(Cause.EID_MISMATCH, f"the certificate is of {eid}, not of {claimed}")
         return path
@@ -166,12 +171,17 @@ class EapTlsNetworkScheme:
         network: str,
         path: Callable[[], frozenset[CertificateId]],
         ask_identity: bool,
+        forget: Callable[[], None],
     ) -> None:
-        """Take what names the certificates of the path that was judged good, once there is one."""
+        """Take what names the certificates of the path that was judged good, once there is one.
+
+        `forget` makes the tickets of whoever has proved itself good for nothing.
+        """
         self._server = server
         self._network = network
         self._path = path
         self._ask_identity = ask_identity
+        self._forget = forget
         self._eid: Eid | None = None
 
     def begin(self) -> NetworkOutcome:
@@ -194,6 +204,8 @@ class EapTlsNetworkScheme:
 
     def refuse(self, cause: Cause) -> NetworkOutcome:
         """End after `PeerProved`: a goodbye in TLS first, then `Failed` with `cause`."""
+        if cause is Cause.NO_ORDER:
+            self._forget()  # it was provisioned, or never will be: there is nothing left to resume for
         return self._outcome(self._server.refuse(cause))
 
     def _outcome(self, outcome: EapServerOutcome) -> NetworkOutcome:

@@ -13,6 +13,7 @@ the CP is asked: who is refused then holds keys already and believes nothing wit
 Knows no socket and no secret of RADIUS; sees into no EAP method, but insists that the last one was EAP-TLS.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from rprov.auth.eap.server import MAX_ROUNDS
@@ -22,7 +23,6 @@ from rprov.auth.scheme import (
     Authenticated,
     Challenge,
     Discarded,
-    Disclose,
     Failed,
     NetworkOutcome,
     PeerProved,
@@ -30,7 +30,7 @@ from rprov.auth.scheme import (
     TurnedAway,
 )
 from rprov.causes import Cause
-from rprov.crypto.hierarchy import k_ausf_from_msk, k_seaf
+from rprov.crypto.hierarchy import KAusf, k_ausf_from_msk, k_seaf
 from rprov.errors import DecodeError, Misuse, Refused
 from rprov.model.aaa_client import EidAttribute
 from rprov.model.identifiers import Eid, EidHint
@@ -41,6 +41,9 @@ from rprov.wire.radius_attributes import join_eap, split_eap
 
 UE_NAS_MTU = 1400
 """Octets of an EAP packet on its way to the device (RFC 3579 2.4: that path's, not the one to the server)."""
+
+DiscloseBound = Callable[[KAusf, Eid], None]
+"""Takes K_AUSF where keys are logged, and the EID that goes into K_AMF beside it."""
 
 _LONGEST_DETAIL = 200
 
@@ -66,7 +69,7 @@ class RadiusNetworkScheme:
     """The CP-AU's side of one authentication that an AAA server decides."""
 
     def __init__(
-        self, claimed: Eid | EidHint, network: str, terms: RadiusTerms, disclose: Disclose | None = None
+        self, claimed: Eid | EidHint, network: str, terms: RadiusTerms, disclose: DiscloseBound | None = None
     ) -> None:
         """Take what the device claims to be, and the serving network's name."""
         self._disclose = disclose
@@ -172,8 +175,6 @@ class RadiusNetworkScheme:
         if answer.msk is None:
             return self._failed(Cause.NETWORK_FAILURE, f"{by}: an Access-Accept without MS-MPPE keys")
         k_ausf = k_ausf_from_msk(answer.msk)
-        if self._disclose is not None:
-            self._disclose(k_ausf)
         seaf, success = k_seaf(k_ausf, self._network), Eap(packet)
         claimed = self._claimed
         try:
@@ -181,10 +182,16 @@ class RadiusNetworkScheme:
         except Refused as refusal:
             if isinstance(claimed, EidHint):
                 return self._failed(refusal.cause, refusal.detail)  # nobody knows whose name the keys would be bound to
+            self._tell(k_ausf, claimed)
             both = Authenticated(seaf, claimed, success, ABBA_MSK)
             return TurnedAway(both, refusal.cause, refusal.detail)
+        self._tell(k_ausf, eid)
         self._proved = Authenticated(seaf, eid, success, ABBA_MSK)
         return PeerProved(eid, f"{by} has seen its certificate")
+
+    def _tell(self, k_ausf: KAusf, eid: Eid) -> None:
+        if self._disclose is not None:
+            self._disclose(k_ausf, eid)
 
     def _proved_eid(self, answer: AccessAnswer) -> Eid:
         eid, claimed = certificate_eid(answer.packet, self._terms.eid_in), self._claimed

@@ -40,6 +40,10 @@ class Resumable:
         if len(self._known) > self._most:
             del self._known[next(iter(self._known))]
 
+    def forget(self, leaf: x509.Certificate) -> None:
+        """Let no ticket of this device be good any more."""
+        self._known.pop(_name(leaf), None)
+
     def issuers(self, leaf: x509.Certificate, wall: datetime) -> Verified:
         """Give who stood between the device and its anchor; raises `Refused`: the handshake must be a full one.
 

@@ -9,6 +9,7 @@ import click
 
 from rprov.cli.trace import usable
 from rprov.cli.words import EID, FILE, Parsed
+from rprov.errors import DecodeError
 from rprov.model.identifiers import Eid
 from rprov.model.tap import LinkName
 from rprov.trace.capture import NGAP, Capture, read_capture
@@ -78,8 +79,11 @@ def opener_of(file: Path, keylog: Path | None) -> Opener | None:
             keys = read_keys(keylog)
     else:
         capture = Capture(file)
-        for _ in capture.packets():
-            pass
+        try:
+            for _ in capture.packets():
+                pass
+        except DecodeError:
+            return None  # a file that is cut: whoever reads it shows what there is, and says so
         if not capture.key_lines:
             return None
     return opener(file, keys)

@@ -43,6 +43,8 @@ def verify(
         _print_json(checked)
     else:
         _print(file, checked)
+    if checked.ledger.faults and not (keys.tls or keys.k_ausf):
+        click.echo(f"{file}: there are no keys in it: --keylog names a file of them", err=True)
     return ExitCode.FAILED if checked.ledger.faults else ExitCode.DONE
 
 

@@ -1,8 +1,11 @@
 """The key derivation function of TS 33.220. Owns the layout of its input S and refuses to know what a key is for."""
 
-import hmac
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 
 from rprov.errors import Misuse
+
+_SHA_256 = SHA256()
 
 
 def kdf(key: bytes, fc: int, *parameters: bytes) -> bytes:
@@ -19,4 +22,6 @@ def kdf(key: bytes, fc: int, *parameters: bytes) -> bytes:
             raise Misuse("a parameter of a key derivation has at most 65535 octets")
         s += parameter
         s += len(parameter).to_bytes(2)
-    return hmac.digest(key, s, "sha256")
+    mac = HMAC(key, _SHA_256)
+    mac.update(s)
+    return mac.finalize()

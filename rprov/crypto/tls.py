@@ -32,8 +32,8 @@ from rprov.errors import DecodeError, Misuse, Refused, RprovError
 from rprov.model.secret import Secret
 from rprov.model.tls import TlsVersion
 
-LARGEST_FLIGHT = 131072
-"""Octets that we may have to send at once; our own chain has at most five certificates of 8,192 octets."""
+_ROOM = 16384
+"""Octets that are taken out of OpenSSL in one go; a flight has some 1,500. More room costs more than it holds."""
 
 _MOST_HELLOS = 2
 """A client's flights before a server may answer a ticket: its hello, and another after a HelloRetryRequest."""
@@ -257,10 +257,13 @@ class TlsEngine:
         return TlsFailed(Cause.EAP_FAILED, reason, flight, by_peer=not flight and "alert" in reason)
 
     def _drain(self) -> bytes:
+        flight = b""
         try:
-            return self._live.bio_read(LARGEST_FLIGHT)
+            while len(flight) % _ROOM == 0:
+                flight += self._live.bio_read(_ROOM)
         except SSL.WantReadError:
-            return b""
+            pass
+        return flight
 
 
 def _reason(error: SSL.Error) -> str:

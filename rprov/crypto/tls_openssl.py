@@ -12,7 +12,6 @@ from types import TracebackType
 from typing import Any
 
 from OpenSSL import SSL
-from OpenSSL.crypto import FILETYPE_ASN1, X509, dump_certificate
 
 from rprov.crypto.issue import make_network_ca, private_key
 from rprov.errors import EnvironmentLacks
@@ -23,6 +22,10 @@ Verify = Callable[[SSL.Connection, int, int, bool, Callable[[], list[bytes]]], i
 _SIGNATURE = "int (*)(int, X509_STORE_CTX *)"
 _LARGEST_HANDSHAKE = 65536
 _NEEDED = (
+    "BIO_free",
+    "BIO_get_mem_data",
+    "BIO_new",
+    "BIO_s_mem",
     "ERR_clear_error",
     "SSL_CTX_set1_curves_list",
     "SSL_CTX_set_verify",
@@ -38,8 +41,10 @@ _NEEDED = (
     "X509_STORE_CTX_get_error_depth",
     "X509_STORE_CTX_get_ex_data",
     "X509_STORE_CTX_set_error",
+    "X509_free",
     "d2i_SSL_SESSION",
     "i2d_SSL_SESSION",
+    "i2d_X509_bio",
     "sk_X509_free",
     "sk_X509_num",
     "sk_X509_value",
@@ -61,6 +66,11 @@ def _library() -> Any:
     return library
 
 
+def _probed() -> Any:
+    """The same for what belongs to one connection: its context has probed them, and none is probed per handshake."""
+    return _private(SSL, "_lib")
+
+
 def set_groups(context: SSL.Context, groups: bytes) -> None:
     """Choose the key exchange groups, best first, colons in between."""
     if _library().SSL_CTX_set1_curves_list(_private(context, "_context"), groups) != 1:
@@ -69,17 +79,17 @@ def set_groups(context: SSL.Context, groups: bytes) -> None:
 
 def has_extended_master_secret(connection: SSL.Connection) -> bool:
     """Whether both sides of a TLS 1.2 handshake have it (RFC 7627)."""
-    return bool(_library().SSL_get_extms_support(_private(connection, "_ssl")) == 1)
+    return bool(_probed().SSL_get_extms_support(_private(connection, "_ssl")) == 1)
 
 
 def is_resumed(connection: SSL.Connection) -> bool:
     """Whether the handshake goes on from an earlier one; at a server, from the ClientHello on."""
-    return bool(_library().SSL_session_reused(_private(connection, "_ssl")) == 1)
+    return bool(_probed().SSL_session_reused(_private(connection, "_ssl")) == 1)
 
 
 def take_no_ticket(connection: SSL.Connection) -> None:
     """Make a server's handshake a full one, whatever the client offers."""
-    _library().SSL_set_options(_private(connection, "_ssl"), SSL.OP_NO_TICKET)
+    _probed().SSL_set_options(_private(connection, "_ssl"), SSL.OP_NO_TICKET)
 
 
 def session_octets(connection: SSL.Connection) -> bytes | None:
@@ -169,19 +179,23 @@ class VerifyHook:
 def set_verify(context: SSL.Context, mode: int, verify: Verify) -> VerifyHook:
     """Set the verify callback; the caller keeps what is returned as long as the context lives.
 
-    An exception in the callback is a bug of ours: it refuses the certificate and is raised by
+    `verify` is called for every complaint, and for the leaf when OpenSSL calls it good; an issuer without complaint is
+    no news. An exception in the callback is a bug of ours: it refuses the certificate and is raised by
     `raise_problem`.
     """
     library = _library()
     index = library.SSL_get_ex_data_X509_STORE_CTX_idx()
     connections = _private(SSL.Connection, "_reverse_mapping")
     problems: list[BaseException] = []
+    ffi = _private(SSL, "_ffi")
 
     def callback(ok: int, store: Any) -> int:
+        depth = library.X509_STORE_CTX_get_error_depth(store)
+        if ok and depth:
+            return 1
         connection = connections[library.X509_STORE_CTX_get_ex_data(store, index)]
         error = library.X509_STORE_CTX_get_error(store)
-        depth = library.X509_STORE_CTX_get_error_depth(store)
-        verdict = verify(connection, error, depth, bool(ok), lambda: _chain(library, store))
+        verdict = verify(connection, error, depth, bool(ok), lambda: _chain(library, ffi, store))
         library.X509_STORE_CTX_set_error(store, verdict)
         return int(verdict == 0)
 
@@ -189,21 +203,26 @@ def set_verify(context: SSL.Context, mode: int, verify: Verify) -> VerifyHook:
         problems.append(problem)
         return 0
 
-    made = _private(SSL, "_ffi").callback(_SIGNATURE, callback, error=0, onerror=on_error)
+    made = ffi.callback(_SIGNATURE, callback, error=0, onerror=on_error)
     library.SSL_CTX_set_verify(_private(context, "_context"), mode, made)
     # What only a handshake would miss: found now, when a daemon starts.
-    _private(X509, "_from_raw_x509_ptr")
     _private(SSL.Connection(SSL.Context(SSL.TLS_METHOD), None), "_ssl")
     return VerifyHook(made, problems)
 
 
-def _chain(library: Any, store: Any) -> list[bytes]:
+def _chain(library: Any, ffi: Any, store: Any) -> list[bytes]:
     """The chain that OpenSSL has built, DER, leaf first."""
     stack = library.X509_STORE_CTX_get1_chain(store)
-    # Each element owns a reference of its own and frees it; the stack itself is ours.
-    owned = [
-        _private(X509, "_from_raw_x509_ptr")(library.sk_X509_value(stack, position))
-        for position in range(library.sk_X509_num(stack))
-    ]
+    place = ffi.new("char **")
+    found = []
+    for position in range(library.sk_X509_num(stack)):
+        certificate = library.sk_X509_value(stack, position)
+        memory = library.BIO_new(library.BIO_s_mem())
+        library.i2d_X509_bio(memory, certificate)
+        length = library.BIO_get_mem_data(memory, place)
+        found.append(bytes(ffi.buffer(place[0], length)))
+        library.BIO_free(memory)
+        # Each element holds a reference of its own, the stack itself is ours.
+        library.X509_free(certificate)
     library.sk_X509_free(stack)
-    return [dump_certificate(FILETYPE_ASN1, certificate) for certificate in owned]
+    return found

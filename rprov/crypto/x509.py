@@ -10,7 +10,6 @@ an eUICC). Knows no TLS, and nothing of certificates of networks (`x509_network`
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import Enum
-from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -30,6 +29,7 @@ from rprov.crypto.x509_path import (
     path_to_anchor,
     reading,
 )
+from rprov.crypto.x509_subject import ORGANIZATION, SERIAL_NUMBER, latest, plain
 from rprov.errors import DecodeError, Refused
 from rprov.model.identifiers import Eid
 
@@ -111,18 +111,21 @@ def eid_of(certificate: x509.Certificate) -> Eid:
     return _device(certificate)[0]
 
 
-@lru_cache(maxsize=64)
+@latest
 def _device(certificate: x509.Certificate) -> tuple[Eid, tuple[str, ...]]:
     """The EID and the O of a subject. An attach asks several times, and the library parses a name anew each time."""
     with reading(Cause.CERTIFICATE_INVALID):
-        found: dict[x509.ObjectIdentifier, list[str]] = {}
-        for item in certificate.subject:
-            found.setdefault(item.oid, []).append(str(item.value))
-    serials = found.get(NameOID.SERIAL_NUMBER, ())
+        attributes = plain(certificate).attributes
+        if attributes is not None:
+            serials = tuple(text for oid, text in attributes if oid == SERIAL_NUMBER)
+            owner = tuple(text for oid, text in attributes if oid == ORGANIZATION)
+        else:
+            named = certificate.subject.get_attributes_for_oid(NameOID.SERIAL_NUMBER)
+            serials, owner = tuple(str(item.value) for item in named), organization(certificate)
     if len(serials) != 1:
         raise Refused(Cause.CERTIFICATE_INVALID, f"{describe(certificate)} must have one serialNumber")
     try:
-        return Eid.parse(serials[0]), tuple(found.get(NameOID.ORGANIZATION_NAME, ()))
+        return Eid.parse(serials[0]), owner
     except DecodeError as error:
         raise Refused(Cause.CERTIFICATE_INVALID, str(error)) from error
 
@@ -176,10 +179,14 @@ def check_chain(
     return path
 
 
-def check_leaf(leaf: x509.Certificate, wanted: frozenset[Role]) -> Role:
-    """Check what stands in a leaf itself: one role, a wanted one, and a key for it. Raises `Refused`."""
+def check_leaf(leaf: x509.Certificate, wanted: frozenset[Role], *, key_is_sound: bool = False) -> Role:
+    """Check what stands in a leaf itself: one role, a wanted one, and a key for it. Raises `Refused`.
+
+    `key_is_sound`: somebody has read the key, as OpenSSL has in a handshake, and only its curve is to be looked at.
+    """
     found = _only_role(leaf, wanted)
-    _check_key(leaf)
+    if not key_is_sound or plain(leaf).curve is None:
+        _check_key(leaf)
     _check_leaf_usage(leaf, found)
     return found
 

@@ -18,6 +18,7 @@ from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtensionOID, NameOID, ObjectIdentifier
 
 from rprov.causes import Cause
+from rprov.crypto.x509_subject import keep_octets, plain, written
 from rprov.errors import DecodeError, Refused
 
 LARGEST_CERTIFICATE = 8192
@@ -88,9 +89,11 @@ def parse_certificate(der: bytes) -> x509.Certificate:
         # RFC 5280 4.1.2.2. Looked at before `cryptography` does, which would write a warning to stderr for each.
         raise DecodeError("a certificate whose serial number is not positive")
     try:
-        return x509.load_der_x509_certificate(der)
+        certificate = x509.load_der_x509_certificate(der)
     except UNREADABLE:
         raise DecodeError("octets that are no X.509 certificate") from None
+    keep_octets(certificate, der)
+    return certificate
 
 
 def _serial_is_positive(der: bytes) -> bool:
@@ -148,7 +151,10 @@ def key_id(certificate: x509.Certificate) -> bytes | None:
 def describe(certificate: x509.Certificate) -> str:
     """Subject and serial number, for people and audits."""
     try:
-        subject = certificate.subject.rfc4514_string({NameOID.SERIAL_NUMBER: "serialNumber"})
+        attributes = plain(certificate).attributes
+        subject = written(attributes) if attributes else None
+        if subject is None:
+            subject = certificate.subject.rfc4514_string({NameOID.SERIAL_NUMBER: "serialNumber"})
         return f"{subject} (serial {certificate.serial_number:x})"
     except UNREADABLE:
         return "a certificate whose names cannot be read"

@@ -25,7 +25,7 @@ from rprov.crypto.x509 import (
     check_leaf,
     issue_of,
 )
-from rprov.crypto.x509_path import check_dates, check_form, extension, key_id, prove_leaf, reading
+from rprov.crypto.x509_path import Verified, check_dates, check_form, extension, key_id, prove_leaf, reading
 from rprov.errors import Refused
 
 MOST_EUMS = 256
@@ -98,7 +98,7 @@ class DeviceAnchors:
                 prove_leaf(intermediates, leaf, known.path[0])
                 check_dates(leaf, at, VERDICTS)
                 check_form(leaf, VERDICTS)
-                check_leaf(leaf, self._roles)
+                check_leaf(leaf, self._roles, key_is_sound=isinstance(intermediates, Verified))
                 check_issue(leaf, known.issue)
         except (Refused, InvalidSignature):
             return False

@@ -34,9 +34,10 @@ class _Port(asyncio.DatagramProtocol):
         self._peer.show(self._transport, data, inbound=True)
         self.waiting.receive(data)
 
-    def error_received(self, _error: Exception) -> None:
-        """Count what the network says; anybody could have said it, so it ends nothing."""
+    def error_received(self, error: Exception) -> None:
+        """Count what the network says, and keep it for the log; anybody could have said it, so it ends nothing."""
         self._peer.drop("unreachable")
+        self._peer.trouble = f"it does not answer ({getattr(error, 'strerror', None) or type(error).__name__})"
 
     def send(self, octets: bytes) -> None:
         """Send a datagram, or lose it: it is sent again."""
@@ -97,6 +98,7 @@ class UdpPeer(AnyPeer):
         return Sealed.status(number, authenticator, self.secret)
 
     async def _exchange(self, make: Make, seconds: float) -> AccessAnswer | None:
+        self.trouble = ""
         with suppress(TimeoutError, OSError):
             async with asyncio.timeout(seconds):
                 port = await self._port()

@@ -19,6 +19,8 @@ class Ppid(IntEnum):
     """The local control socket of a daemon."""
     TLS = 0x72700005
     """TLS records, inside an SCTP association; what they protect has one of the others, inside."""
+    HEARTBEAT = 0x72700006
+    """Whether the process at the other end of N2 lives: one octet, "?" or "!"."""
 
 
 class Port(IntEnum):

@@ -6,7 +6,7 @@ Refuses to know what is spoken there.
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, ip_address
 
-from rprov.model.kinds import Host, ListenPort, PortNumber, Unfit
+from rprov.model.kinds import Host, ListenPort, PortNumber, Seconds, Unfit
 from rprov.model.n2 import N2ClientTls, N2ServerTls
 from rprov.model.numbers import Port
 from rprov.model.sctp import Carrier, SctpListen, SctpPeer
@@ -46,6 +46,8 @@ class N2Listen:
     """How N2 is protected; absent: not at all, and then it stays on this machine."""
     insecure: bool = False
     """Whether N2 may leave this machine without protection, though keys of devices travel on it."""
+    heartbeat: Seconds = 10.0
+    """After how long without a word the RAN is asked whether it lives; unanswered as long again, the link is lost."""
 
     def __post_init__(self) -> None:
         _refuse_plain_n2((self.host, *self.sctp.addresses), self.tls is not None, self.insecure)
@@ -67,6 +69,8 @@ class N2Peer:
     """How N2 is protected; absent: not at all, and then it stays on this machine."""
     insecure: bool = False
     """Whether N2 may leave this machine without protection, though keys of devices travel on it."""
+    heartbeat: Seconds = 10.0
+    """After how long without a word the CP is asked whether it lives; unanswered as long again, the link is lost."""
 
     def __post_init__(self) -> None:
         hosts = (self.host, *self.sctp.addresses, *self.sctp.peer_addresses)

@@ -18,7 +18,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, x25519
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from rprov.crypto import issue
 from rprov.crypto.suci import PROFILE_A, PROFILE_B, HomeNetworkKey
@@ -184,7 +184,7 @@ def load_home_network_key(path: Path, profile: int) -> HomeNetworkKey:
 
 def _private_key(path: Path) -> object:
     try:
-        return serialization.load_pem_private_key(read_file(path, secret=True), None)
+        return serialization.load_pem_private_key(read_file(path, "private key"), None)
     except (ValueError, TypeError):  # TypeError: it is encrypted
         raise ConfigError(f"{path}: there is no unencrypted private key in this file") from None
 
@@ -208,8 +208,11 @@ def check_pair(
         raise ConfigError(f"{path}: the private key is not that of the certificate")
 
 
-def read_file(path: Path, secret: bool = False, most: int = MAX_FILE) -> bytes:
-    """Read a file of bounded size, one that only its owner may read if it is `secret`; raises `ConfigError`."""
+def read_file(path: Path, secret: str = "", most: int = MAX_FILE) -> bytes:
+    """Read a file of bounded size; only its owner may read it where it is a `secret` of some name.
+
+    Raises `ConfigError`.
+    """
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
@@ -217,7 +220,7 @@ def read_file(path: Path, secret: bool = False, most: int = MAX_FILE) -> bytes:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     if secret and stat.S_IMODE(mode) & 0o077:
-        raise ConfigError(f"{path}: others may read this private key: chmod 600 it")
+        raise ConfigError(f"{path}: others may read this {secret}: chmod 600 it")
     if len(octets) > most:
         raise ConfigError(f"{path}: more than {most} octets")
     return octets
@@ -241,6 +244,10 @@ class Facts:
     curve: str
 
 
+_NAMES = {NameOID.SERIAL_NUMBER: "serialNumber"}
+"""Attributes of names that RFC 4514 would write as numbers."""
+
+
 def facts(certificate: x509.Certificate) -> Facts:
     """Read what is worth showing; a part that is absent is empty. Raises `Refused` for what cannot be read."""
     key = certificate.public_key()
@@ -254,8 +261,8 @@ def facts(certificate: x509.Certificate) -> Facts:
         key_id = ""
     return Facts(
         role=_role(certificate),
-        subject=certificate.subject.rfc4514_string(),
-        issuer=certificate.issuer.rfc4514_string(),
+        subject=certificate.subject.rfc4514_string(_NAMES),
+        issuer=certificate.issuer.rfc4514_string(_NAMES),
         eid=eid,
         names=_names(certificate),
         not_before=certificate.not_valid_before_utc,

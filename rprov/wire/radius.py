@@ -86,6 +86,10 @@ class Kind(IntEnum):
     ERROR_CAUSE = 101
 
 
+_CODES = {int(code): code for code in Code}
+_MESSAGE_AUTHENTICATOR = int(Kind.MESSAGE_AUTHENTICATOR)
+
+
 class Attribute(NamedTuple):
     """One attribute; which type it is may be unknown here."""
 
@@ -104,9 +108,14 @@ class Packet:
     octets: bytes = field(default=b"", init=False, compare=False, repr=False)
     """As it was read, where it was; a packet that is made of another one has none."""
 
+    @property
+    def kinds(self) -> list[int]:
+        """The types of all attributes, in their order."""
+        return [kind for kind, _ in self.attributes]
+
     def values(self, kind: int) -> list[bytes]:
         """Give the values of all attributes of one type, in their order."""
-        return [attribute.value for attribute in self.attributes if attribute.type == kind]
+        return [value for found, value in self.attributes if found == kind]
 
     def single(self, kind: int) -> bytes | None:
         """Give the value of an attribute that stands once or not at all; raises `DecodeError`."""
@@ -149,10 +158,9 @@ def decode(octets: bytes) -> Packet:
     length = length_of(octets[:4])
     if length > len(octets):
         raise DecodeError(f"a RADIUS packet says {length} octets and has {len(octets)}")
-    try:
-        code = Code(octets[0])
-    except ValueError:
-        raise DecodeError(f"RADIUS code {octets[0]} is not spoken here") from None
+    code = _CODES.get(octets[0])
+    if code is None:
+        raise DecodeError(f"RADIUS code {octets[0]} is not spoken here")
     attributes = []
     at = HEADER
     while at < length:  # RFC 2865 3: octets beyond the length are padding
@@ -209,23 +217,22 @@ def _sealed(
     code: Code, identifier: int, authenticator: bytes, attributes: Iterable[Attribute], secret: SharedSecret
 ) -> bytearray:
     """Put the Message-Authenticator first and compute it, with whatever stands in the header (RFC 3579 3.2)."""
-    blank = Attribute(Kind.MESSAGE_AUTHENTICATOR, bytes(AUTHENTICATOR))
+    blank = Attribute(_MESSAGE_AUTHENTICATOR, bytes(AUTHENTICATOR))
     octets = bytearray(_encode(code, identifier, authenticator, (blank, *attributes)))
     octets[_VALUE : _VALUE + AUTHENTICATOR] = secret.hmac_md5(octets)
     return octets
 
 
 def _check_message(packet: Packet, authenticator: bytes, secret: SharedSecret) -> None:
-    at, found = HEADER, []
-    for kind, value in packet.attributes:
-        if kind == Kind.MESSAGE_AUTHENTICATOR:
-            found.append(slice(at + 2, at + 2 + len(value)))
-        at += len(value) + 2
-    if len(found) != 1:
-        raise Unprotected(f"a RADIUS packet with {len(found)} Message-Authenticators in place of one")
+    kinds = packet.kinds
+    found = kinds.count(_MESSAGE_AUTHENTICATOR)
+    if found != 1:
+        raise Unprotected(f"a RADIUS packet with {found} Message-Authenticators in place of one")
+    place = kinds.index(_MESSAGE_AUTHENTICATOR)
+    value = packet.attributes[place].value
+    at = _VALUE + sum(len(before) + 2 for _, before in packet.attributes[:place])
     octets = bytearray(packet.octets or encode(packet))
-    value = bytes(octets[found[0]])
-    octets[found[0]] = bytes(len(value))
+    octets[at : at + len(value)] = bytes(len(value))
     octets[4:HEADER] = authenticator
     if not hmac.compare_digest(secret.hmac_md5(octets), value):
         raise MacMismatch("the Message-Authenticator is wrong")

@@ -17,6 +17,7 @@ MICROSOFT = 311
 MSK_OCTETS = 64
 _HALF = MSK_OCTETS // 2
 _BLOCK = 16
+_EAP_MESSAGE = int(Kind.EAP_MESSAGE)
 _LARGEST_MTU = 65535
 _SMALLEST_MTU = 64  # RFC 2865 5.12
 
@@ -31,17 +32,19 @@ class MicrosoftKind(IntEnum):
 def split_eap(packet: bytes) -> tuple[Attribute, ...]:
     """Cut an EAP packet into attributes of 253 octets at most; one that is empty means EAP-Start (RFC 3579 2.1)."""
     starts = range(0, max(len(packet), 1), LARGEST_VALUE)
-    return tuple(Attribute(Kind.EAP_MESSAGE, packet[at : at + LARGEST_VALUE]) for at in starts)
+    return tuple([Attribute(_EAP_MESSAGE, packet[at : at + LARGEST_VALUE]) for at in starts])
 
 
 def join_eap(packet: Packet) -> bytes | None:
     """Put the EAP packet together, if there is one; raises `DecodeError`."""
-    places = [at for at, item in enumerate(packet.attributes) if item.type == Kind.EAP_MESSAGE]
-    if not places:
+    pieces = packet.values(_EAP_MESSAGE)
+    if not pieces:
         return None
-    if places[-1] - places[0] + 1 != len(places):
+    kinds = packet.kinds
+    first = kinds.index(_EAP_MESSAGE)
+    if kinds[first : first + len(pieces)].count(_EAP_MESSAGE) != len(pieces):
         raise DecodeError("EAP-Message attributes must follow each other (RFC 3579 3.1)")
-    return b"".join(packet.attributes[at].value for at in places)
+    return b"".join(pieces)
 
 
 def framed_mtu(packet: Packet) -> int | None:

@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from rprov.model.places import N2Peer
 from rprov.model.sctp import Carrier, SctpListen, SctpPeer
 from rprov.model.settings import RanSettings, UeSettings
+from rprov.transport.alive import AliveTransport
 from rprov.transport.choice import Ends, choose
 from rprov.transport.link import Link, Transport
 from rprov.wiring.n2 import ran_protection
@@ -64,12 +66,14 @@ def cp_of(settings: RanSettings) -> CpPlace:
     """The CP of a RAN, with the certificate of that RAN; raises `ConfigError`, `EnvironmentLacks`."""
     peer = settings.cp
     below = choose(peer.transport, Ends(connect=peer.sctp), "N2", bare=peer.tls is not None)
-    return CpPlace(peer.host, peer.port, ran_protection(settings, below).transport, settings.name)
+    transport = AliveTransport(ran_protection(settings, below).transport, peer.heartbeat)
+    return CpPlace(peer.host, peer.port, transport, settings.name)
 
 
 def cp_at(host: str, port: int) -> CpPlace:
     """A CP whose N2 nothing protects."""
-    return CpPlace(host, port, choose(Carrier.AUTO, Ends(connect=SctpPeer()), "N2"))
+    below = choose(Carrier.AUTO, Ends(connect=SctpPeer()), "N2")
+    return CpPlace(host, port, AliveTransport(below, N2Peer().heartbeat))
 
 
 def cell_of(settings: UeSettings) -> UePlace:

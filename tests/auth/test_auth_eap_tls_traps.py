@@ -1,20 +1,24 @@
 """What others fell into with EAP-TLS, each as a test: when keys are worth something, and what a last word may be."""
 
+from dataclasses import replace
+
 import pytest
 from doubles.eap_tls_run import NETWORK, Run
 from doubles.pki import EID, NOW, PLMN, shared_pki
 from OpenSSL import SSL
 
 from rprov.auth.eap.methods.tls import KEY_CONTEXT, KEY_LABEL
+from rprov.auth.eap.peer import Denied
+from rprov.auth.eap.states import MethodState
 from rprov.auth.eap_tls import EapTlsPeerEngines, EapTlsServerEngines
 from rprov.auth.scheme import Authenticated, Challenge, Failed, PeerProved
 from rprov.auth.ticket import TicketPocket
 from rprov.causes import Cause
 from rprov.crypto.hierarchy import Emsk, k_ausf_from_emsk
 from rprov.crypto.tls import TlsEngine, TlsFailed
-from rprov.crypto.tls_context import TlsCredentials
+from rprov.crypto.tls_context import Side, TlsCredentials
 from rprov.model.tls import TlsChoices, TlsResumption, TlsVersion
-from rprov.wire.eap import Response, decode, encode
+from rprov.wire.eap import Request, Response, decode, encode
 from rprov.wire.eap_tls import decode_fragment
 from rprov.wire.messages import AuthenticationRequest, AuthenticationResponse, Eap
 
@@ -124,6 +128,59 @@ def test_only_nothing_or_a_goodbye_answers_the_commitment(name):
         packet = encode(Response(decode(ended.challenge.packet).identifier, 13, b"\x00"))
         ended = network.on_response(AuthenticationResponse(Eap(packet)))
     assert isinstance(ended, Failed)
+
+
+@VERSIONS
+@pytest.mark.parametrize("word", ["data", "a goodbye"])
+def test_who_says_more_than_its_finished_is_not_proved(word, version, monkeypatch):
+    """Data before anybody was authorised, or a goodbye that would pass for the answer to the commitment."""
+    feed = TlsEngine.feed
+
+    def talkative(engine, octets):
+        was_done = engine.done
+        progress = feed(engine, octets)
+        if engine._context.side is Side.CLIENT and not was_done and progress.flight and engine.peer is not None:
+            more = engine.send(b"x") if word == "data" else engine.close_notify()
+            return replace(progress, flight=progress.flight + more)
+        return progress
+
+    monkeypatch.setattr(TlsEngine, "feed", talkative)
+    if version is TlsVersion.TLS_1_2:
+        monkeypatch.setattr(TlsEngine, "send", lambda engine, data: b"\x17\x03\x03\x00\x01x")
+        monkeypatch.setattr(TlsEngine, "close_notify", lambda engine: b"\x15\x03\x03\x00\x02\x01\x00")
+    run = Run(server(only(version)), peer(only(version)))
+    assert isinstance(run.outcome, Failed)
+    assert run.outcome.cause is Cause.EAP_FAILED
+    assert run.proved is None
+    assert run.k_ausf is None
+
+
+def asked_once_more(ended: Failed | Challenge, ue, network):
+    """Let the device answer a request; give what the network makes of that."""
+    answer = ue.on_request(AuthenticationRequest(0, bytes(2), ended.challenge))
+    assert answer.k_ausf is None
+    return network.on_response(answer.message)
+
+
+def test_a_failure_is_believed_after_a_goodbye_in_place_of_the_commitment():
+    network, ue = to_the_decision(only(TlsVersion.TLS_1_3))
+    ended = asked_once_more(network.refuse(Cause.NO_ORDER), ue, network)
+    assert isinstance(ended, Failed)
+    assert isinstance(ue._peer.on_packet(ended.eap_failure.packet), Denied)
+
+
+def test_whoever_goes_on_after_an_alert_gets_nothing_and_its_failure_is_still_believed():
+    network, ue = server().scheme(EID, NETWORK, NOW), peer(device=PKI.other_device).scheme(PLMN, NOW)
+    outcome = network.begin()
+    while ue._peer.method_state is not MethodState.MAY_CONT:
+        before, outcome = outcome, asked_once_more(outcome, ue, network)
+    identifier = decode(before.challenge.packet).identifier + 1
+    commitment = encode(Request(identifier, 13, b"\x00" + b"\x17\x03\x03\x00\x17" + bytes(23)))
+    answer = ue.on_request(AuthenticationRequest(0, bytes(2), Eap(commitment)))
+    assert answer.k_ausf is None
+    assert decode(answer.message.answer.packet).data == b"\x00"
+    failure = bytes((4, identifier, 0, 4))
+    assert isinstance(ue._peer.on_packet(failure), Denied)
 
 
 def test_a_commitment_cut_short_is_not_acknowledged_as_one():

@@ -265,6 +265,19 @@ def test_an_order_that_is_gone_is_found_before_the_commitment():
     assert pair.pocket.ticket is None
 
 
+@pytest.mark.parametrize(("cause", "good"), [(Cause.NO_ORDER, False), (Cause.CONGESTION, True)])
+def test_the_network_forgets_a_device_whose_order_is_gone_and_not_one_that_came_too_often(cause, good):
+    """A device that is provisioned has no order; its ticket, wherever it is kept, is good for nothing any more."""
+    pair = Pair()
+    ticket = pair.pocket.ticket
+    assert pair.again(refuse=cause).proved.resumed
+    pair.pocket.put(ticket)
+    run = pair.again()
+    assert PRE_SHARED_KEY in extensions(hello(run))
+    assert run.ok
+    assert run.resumed is good
+
+
 def test_a_device_that_was_never_authorised_has_no_ticket_that_is_good():
     """OpenSSL sends tickets before anybody could decide; they lead to a full handshake."""
     pocket = TicketPocket()
@@ -366,6 +379,26 @@ def test_a_clock_that_went_back_costs_a_full_handshake():
     run = pair.again(at=NOW - HOUR)
     assert run.ok
     assert not run.resumed
+
+
+def test_a_clock_that_went_back_at_the_network_does_not_make_a_handshake_younger():
+    known = Resumable(LIFETIME)
+    leaf = PKI.device.certificate
+    known.remember((leaf, PKI.eum.certificate, PKI.ci.certificate), NOW)
+    assert known.issuers(leaf, NOW)
+    with pytest.raises(Refused):
+        known.issuers(leaf, NOW - HOUR)
+    with pytest.raises(Refused):
+        known.issuers(leaf, NOW)  # and now it is forgotten
+
+
+@pytest.mark.parametrize("lifetime", [1, 77, LONGEST_RESUMPTION])
+def test_a_ticket_says_how_long_it_is_good(lifetime):
+    """RFC 8446 4.6.1, RFC 9190 2.1.2; in OpenSSL's SSL_SESSION the lifetime of the ticket is element [9]."""
+    pair = Pair(TlsChoices(resumption=TlsResumption(enabled=True, lifetime=lifetime)))
+    octets = lifetime.to_bytes((lifetime.bit_length() + 8) // 8)
+    said = bytes((0xA9, len(octets) + 2, 2, len(octets))) + octets
+    assert said in pair.pocket.ticket.session.octets
 
 
 def test_nobody_may_ask_for_more_than_seven_days(tmp_path):

@@ -60,7 +60,7 @@ def test_another_ending_is_wrong_use(capture: Path, capsys: Any, name: str) -> N
 def test_what_cannot_be_written_is_the_machines_fault(capture: Path, capsys: Any) -> None:
     code, _, err = said(capsys, str(capture), "-o", str(capture.parent / "no" / "out.html"))
     assert code == 3
-    assert err == f"rprov: {capture.parent / 'no' / 'out.html'}: No such file or directory\n"
+    assert err == f"rprov: {capture.parent / 'no' / 'out.html'}: cannot be written: No such file or directory\n"
     assert rprov(["demo", "--workdir", str(capture.parent / "demo"), "--ladder", "/no/such/place/out.html"]) == 3
     assert not (capture.parent / "demo").exists()  # it is told before anything begins
 

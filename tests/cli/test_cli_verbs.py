@@ -126,7 +126,7 @@ def test_show_says_role_subject_eid_dates_and_key_id(pki: Rprov) -> None:
     assert lines["role"] == "device, for the attach"
     assert lines["EID"] == str(EID)
     assert lines["valid"].endswith("UTC")
-    assert f"2.5.4.5={EID}" in lines["subject"]
+    assert f"serialNumber={EID}" in lines["subject"]
     assert "eUICC manufacturer (EUM)" in eum
     key_ids = [line.split()[-1] for line in out.splitlines() if line.startswith("key id")]
     assert [len(key_id) for key_id in key_ids] == [40, 40]

@@ -16,7 +16,6 @@ from doubles.pki import EID, NOW, PLMN, Held, Pki, shared_pki
 from hypothesis import given
 from hypothesis import strategies as st
 from OpenSSL import SSL
-from OpenSSL.crypto import X509
 
 from rprov.causes import Cause
 from rprov.crypto import tls_openssl
@@ -339,7 +338,7 @@ def test_each_function_is_missed_at_the_start_and_not_in_a_handshake(pki, monkey
 
 @pytest.mark.parametrize(
     ("owner", "name"),
-    [(SSL, "_ffi"), (SSL, "_lib"), (SSL.Connection, "_reverse_mapping"), (X509, "_from_raw_x509_ptr")],
+    [(SSL, "_ffi"), (SSL, "_lib"), (SSL.Connection, "_reverse_mapping")],
 )
 def test_each_private_name_is_missed_at_the_start(pki, monkeypatch, owner, name):
     real = tls_openssl._private

@@ -8,9 +8,11 @@ import pytest
 from cryptography.hazmat.backends.openssl.backend import backend
 from doubles.pki import shared_pki
 from OpenSSL import SSL
+from OpenSSL.crypto import X509Store
 
-from rprov.crypto.tls_context import Side, TlsContext, TlsCredentials
+from rprov.crypto.tls_context import MOST_KNOWN, Side, TlsContext, TlsCredentials
 from rprov.crypto.x509_path import LARGEST_CERTIFICATE, MOST_INTERMEDIATES
+from rprov.model.tls import TlsChoices, TlsVersion
 
 SETUP = (Path(__file__).parents[2] / "setup.cfg").read_text(encoding="utf-8")
 
@@ -45,6 +47,27 @@ def test_without_tickets_there_is_no_session_cache_that_could_grow(side):
     made = TlsContext(side, TlsCredentials(held.chain, held.key), [pki.ci.certificate])
     assert made._context.get_session_cache_mode() == SSL.SESS_CACHE_OFF
     assert made._context.set_options(0) & SSL.OP_NO_TICKET
+
+
+@pytest.mark.parametrize("side", Side)
+def test_nobody_negotiates_a_second_time_or_compresses(side):
+    """CVE-2009-3555, CRIME: what TLS 1.2 could do, and nothing here wants."""
+    pki = shared_pki()
+    held = pki.network if side is Side.SERVER else pki.device
+    both = TlsChoices(tls_versions=(TlsVersion.TLS_1_3, TlsVersion.TLS_1_2))
+    options = TlsContext(side, TlsCredentials(held.chain, held.key), [pki.ci.certificate], both)._context.set_options(0)
+    assert options & SSL.OP_NO_RENEGOTIATION
+    assert options & SSL.OP_NO_COMPRESSION
+
+
+def test_openssl_is_told_of_so_many_issuers_and_no_more(monkeypatch):
+    """Its store takes no certificate back."""
+    pki, told = shared_pki(), []
+    made = TlsContext(Side.SERVER, TlsCredentials(pki.network.chain, pki.network.key), [pki.ci.certificate])
+    monkeypatch.setattr(X509Store, "add_cert", lambda _store, certificate: told.append(certificate))
+    for _ in range(MOST_KNOWN + 5):
+        made.know(pki.eum.certificate)
+    assert len(told) == MOST_KNOWN
 
 
 def test_what_a_stranger_can_have_us_parse_is_bounded():

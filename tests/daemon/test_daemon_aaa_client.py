@@ -14,7 +14,7 @@ from doubles.aaa_place import SERVER_NAME, AaaPlace
 from doubles.loop import run as run_in
 from doubles.network import until
 
-from rprov.auth.radius_exchange import AccessRequest
+from rprov.auth.radius_exchange import AccessRequest, Sealed
 from rprov.daemon import radius_peer
 from rprov.daemon.aaa_client import AaaClient
 from rprov.daemon.radius_peer import Patience
@@ -199,6 +199,21 @@ def test_a_late_answer_is_for_nobody():
     play(silent, scenario=scenario)
 
 
+def test_an_answer_that_comes_twice_counts_once():
+    """The second may be there before whoever asked has run again."""
+
+    async def scenario(_asking, peers, _servers):
+        waiting = radius_peer.Waiting(peers[0])
+        sealed, future = waiting.put(lambda number, random: Sealed.of(REQUEST, number, random, SECRET))
+        answer = true_answer(sealed.packet)
+        waiting.receive(answer)
+        waiting.receive(answer)
+        assert future.result().packet.code is Code.ACCESS_CHALLENGE
+        assert peers[0].dropped == {"late": 1}
+
+    play(silent, scenario=scenario)
+
+
 def test_who_has_gone_away_leaves_nothing_behind():
     async def scenario(asking, peers, servers):
         tasks = [asyncio.ensure_future(asking.ask(REQUEST)) for _ in range(300)]
@@ -252,6 +267,25 @@ def test_the_next_server_gets_the_first_question_and_the_dead_one_no_more(caplog
     assert [record.getMessage().partition("is ")[2] for record in caplog.records] == [
         "taken for dead: it does not answer"
     ]
+
+
+def test_that_nobody_listens_is_said_and_forgotten_once_somebody_does(caplog):
+    async def scenario(asking, peers, servers):
+        servers[0].transport.close()
+        assert isinstance(await asking.ask(REQUEST), AaaSilent)
+        assert peers[0].dropped["unreachable"]
+        again, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: Server(), local_addr=("127.0.0.1", servers[0].port)
+        )
+        try:
+            assert isinstance(await asking.ask(REQUEST), AaaAnswered)
+        finally:
+            again.close()
+        assert peers[0].trouble == ""
+
+    with caplog.at_level(logging.ERROR, "rprov.cp"):
+        play(None, scenario=scenario)
+    assert "taken for dead: it does not answer (Connection refused)" in caplog.text
 
 
 def test_an_exchange_stays_with_the_server_that_began_it():

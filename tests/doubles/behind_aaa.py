@@ -38,7 +38,7 @@ class BehindAaa(Network):
         self.aaa: list[AaaDaemon] = []
         self._kept: list[AaaClient] = []
         self.servers: list[AaaServerSettings] = []
-        self._client = {"retransmit": 0.1, "patience": 0.4, **(client or {})}
+        self._client = {"retransmit": 0.1, "patience": 5.0, **(client or {})}
         self._aaa = aaa
         self.secret = ReadPath(place / "radius.secret")
         self.secret.touch(mode=0o600)

@@ -19,6 +19,7 @@ from rprov.cli.demo_files import LOCAL
 from rprov.crypto.nas_algorithms import UPLINK
 from rprov.crypto.tls_context import TlsCredentials
 from rprov.errors import DecodeError
+from rprov.model.identifiers import Eid
 from rprov.model.numbers import Ppid
 from rprov.procedure.ue_endpoint import signalling_bearer
 from rprov.security.envelope import PlainPdu
@@ -69,9 +70,9 @@ def client_hello(device: Held) -> bytes:
     return answer.message.answer.packet
 
 
-def attach_request() -> AttachRequest:
+def attach_request(eid: Eid = EID) -> AttachRequest:
     """What it says first: an EID that is not its own."""
-    return AttachRequest(AttachType.REMOTE_PROVISIONING, EID, NO_KEY, CAPABILITY, None)
+    return AttachRequest(AttachType.REMOTE_PROVISIONING, eid, NO_KEY, CAPABILITY, None)
 
 
 @dataclass
@@ -86,12 +87,12 @@ class Stranger:
     reader: "asyncio.Task[None] | None" = None
 
     @classmethod
-    async def connect(cls, port: int, how: How, hello: bytes) -> "Stranger":
-        """Open a link; `hello` is what `client_hello` gave."""
+    async def connect(cls, port: int, how: How, hello: bytes, eid: Eid = EID) -> "Stranger":
+        """Open a link; `hello` is what `client_hello` gave, and `eid` whose it claims to be."""
         packets = {How.STUCK: None, How.HELLO: hello, How.GARBAGE: b"\x02\x01\x00\x20\x0d\x00" + bytes(26)}
         packet = packets[how]
         srb = signalling_bearer(UPLINK)
-        first = srb.protect(encode_srb(SrbKind.NAS, plain(attach_request())))
+        first = srb.protect(encode_srb(SrbKind.NAS, plain(attach_request(eid))))
         second = None
         if packet is not None:
             second = srb.protect(encode_srb(SrbKind.NAS, plain(AuthenticationResponse(Eap(packet)))))

@@ -19,10 +19,11 @@ from doubles.wrong_certificates import issuing, network_certificate
 from rprov.causes import Cause
 from rprov.cli.demo import CORE_LINKS
 from rprov.cli.demo_files import PLMN
+from rprov.errors import Refused
 from rprov.model.identifiers import Plmn
 from rprov.model.kinds import ReadPath
 from rprov.model.policy import Timers
-from rprov.model.report import MessageSeen
+from rprov.model.report import MessageSeen, Proof
 from rprov.model.secret import Secret
 from rprov.model.security import AkaMethod
 from rprov.model.session import ProvisioningProtocol
@@ -61,6 +62,12 @@ class Recorded(Network):
         self._tracing = self._traced.only(LinkName.RADIO, LinkName.RADIO_USER)
         await super().start_ran(port)
 
+    def released(self) -> bool:
+        """Whether the core knows of every UE that it has released that the RAN has released it, too."""
+        told = [item.name for item in self.seen.of(MessageSeen) if item.role == "ran"].count("UeContextReleaseCommand")
+        done = [move for move in self.seen.transitions("cp") if move.endswith("+UeContextReleaseComplete")]
+        return not self.ran.ues and told == len(done)
+
 
 @dataclass(frozen=True)
 class Run:
@@ -80,7 +87,7 @@ def record(run_: Run, place: Path, pcap: Path, keylog: Path) -> None:
         with tracing(TraceSettings(pcap=pcap, keylog=keylog)) as traced:
             async with Recorded(place, traced, run_.cp(place)) as net:
                 ended = await run_.does(net)
-                await until(lambda: net.empty)
+                await until(net.released)
             assert (ended.ok, ended.cause) == (run_.cause is None, run_.cause or ended.cause), ended
 
     run(scenario(), 60)
@@ -95,16 +102,35 @@ async def tries(net: Recorded, device: Device, plan: Plan | None = None) -> Conc
         ended = await ue.outcome()
         if ended.ok:
             await ue.daemon.detach(10)
+        await until(net.released)  # whoever vanishes before has lost the link, and that is another story
     return ended
 
 
-async def is_let_in(net: Recorded, device: Device) -> Conclude:
-    """Attach for provisioning, and lose power when that is accepted: there is no download in the capture."""
+async def loses_power(net: Recorded, device: Device) -> Conclude:
+    """Attach for provisioning, and be switched off when that is accepted."""
     accepted = net.seen.next(ends(3))
     async with net.ue(device) as ue:
         await accepted
         await until(lambda: not device.settings.eap_tls.resumption.enabled or ue.daemon._setup.tickets._kept)
-    await until(lambda: net.empty)
+    await until(lambda: not net.ran.ues)
+    return Conclude(True, Cause.NORMAL)
+
+
+class NoDownload:
+    """Fails at once: the other steps are the whole of the run, and the capture is small."""
+
+    async def download(self, _servers: object, _network: object) -> Any:
+        raise Refused(Cause.PROVISIONING_FAILED, "nothing shall be downloaded")
+
+
+async def gets_a_session(net: Recorded, device: Device) -> Conclude:
+    """Attach for provisioning, up to the session, and leave in order."""
+    async with net.ue(device.but(max_attempts=1)) as ue:
+        ue.daemon._setup = replace(ue.daemon._setup, provisioner=NoDownload())
+        ended = await ue.outcome()
+        assert ended.cause is Cause.PROVISIONING_FAILED, ended
+        assert (4, True) in net.seen.steps()
+        await until(net.released)
     return Conclude(True, Cause.NORMAL)
 
 
@@ -113,7 +139,7 @@ async def provision(net: Recorded) -> Conclude:
 
 
 async def euicc(net: Recorded) -> Conclude:
-    return await tries(net, await net.device(credential=CredentialKind.EUICC))
+    return await gets_a_session(net, await net.device(credential=CredentialKind.EUICC))
 
 
 async def subscriber(net: Recorded, given: Given | None = None) -> Device:
@@ -135,17 +161,24 @@ async def eap_aka_prime(net: Recorded) -> Conclude:
 
 
 async def hide_eid(net: Recorded) -> Conclude:
-    return await is_let_in(net, (await net.device()).but(hide_eid=True))
+    return await gets_a_session(net, (await net.device()).but(hide_eid=True))
 
 
 async def tls_1_2(net: Recorded) -> Conclude:
-    return await is_let_in(net, (await net.device()).but(eap_tls=TLS_1_2))
+    return await gets_a_session(net, (await net.device()).but(eap_tls=TLS_1_2))
+
+
+async def power_lost(net: Recorded) -> Conclude:
+    return await loses_power(net, await net.device())
 
 
 async def resumed(net: Recorded) -> Conclude:
     device = (await net.device()).but(eap_tls=RESUMES)
-    await is_let_in(net, device)
-    return await is_let_in(net, device)
+    await loses_power(net, device)
+    ended = await gets_a_session(net, device)
+    proofs = [item.text for item in net.seen.of(Proof) if "device is EID" in item.text]
+    assert [text.endswith(", resumed") for text in proofs] == [False, True]
+    return ended
 
 
 async def no_order(net: Recorded) -> Conclude:
@@ -197,6 +230,7 @@ async def download_refused(net: Recorded) -> Conclude:
         asks._protocols = {ProvisioningProtocol.SGP22: Lpa(matching_id=owner.order.matching_id, enable=False)}
         ended = await ue.outcome()
         assert "DetachRequest" in [item.name for item in net.seen.of(MessageSeen)]
+        await until(net.released)
     return ended
 
 
@@ -233,6 +267,7 @@ RUNS = {
     "eap-aka-prime": Run(eap_aka_prime),
     "hide-eid": Run(hide_eid),
     "tls-1.2": Run(tls_1_2, cp=with_tls(TLS_1_2)),
+    "power-lost": Run(power_lost),
     "resumed": Run(resumed, cp=with_tls(RESUMES)),
     "no-order": Run(no_order, Cause.NO_ORDER),
     "revoked": Run(revoked, Cause.CERTIFICATE_REVOKED, with_crls),

@@ -253,6 +253,30 @@ class World:
         for cp_ue_id in list(self.cps):
             self.cp_event(cp_ue_id, ev.LinkLost())
 
+    def kill_ran(self) -> None:
+        """The RAN is gone with all it knew, and its links with it; another one takes its place."""
+        self.flying.clear()
+        self._forget_timers(set(map(id, self.rans.values())))
+        self.rans.clear()
+        self.ran_bearers.clear()
+        for cp_ue_id in list(self.cps):
+            self.cp_event(cp_ue_id, ev.LinkLost())
+        for ue in self.ues:
+            self.ue_event(ue, ev.LinkLost())
+
+    def kill_cp(self) -> None:
+        """The CP is gone with all that it has not stored for good, and N2 with it; another one takes its place."""
+        self.flying = deque(frame for frame in self.flying if frame.link != "n2")
+        self._forget_timers(set(map(id, self.cps.values())))
+        for memory in (self.cps, self.registered, self.gutis, self.tunnels):
+            memory.clear()
+        for ran in list(self.rans.values()):
+            self._ran(ran, ran.step(ev.N2Lost(), self.ran_env))
+
+    def _forget_timers(self, owners: set[int]) -> None:
+        self.timers = [entry for entry in self.timers if id(entry[2]) not in owners]
+        heapq.heapify(self.timers)
+
     # --- the links ----------------------------------------------------------------------------------------------------
 
     def pump(self, limit: int = 2000) -> None:

@@ -30,6 +30,10 @@ _PPIDS: dict[str, tuple[Ppid, ...]] = {
 }
 
 
+Way = tuple[int | None, int | None, frozenset[End]]
+"""A UE, its stream, and the ends between which its messages go."""
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """One message of the capture; `head` octets stand before it in its packet."""
@@ -170,19 +174,33 @@ def _check_heads(messages: list[Captured], sizes: dict[int, tuple[int, int]], le
             ledger.cover(captured.frame, 0, head, "canonical encoding, and the link's other records")
         else:
             ledger.cover(captured.frame, 0, size, "checksums of IP and UDP")
+    eap_ways = _ways_of_eap(links[LinkName.RADIO] + links[LinkName.N2])
     for link, group in links.items():
-        _check_pairs(link, group, ledger)
+        _check_pairs(link, group, eap_ways if link == LinkName.EAP else frozenset(), ledger)
         _check_lanes(link, group, ledger)
 
 
-def _check_pairs(link: str, group: list[Captured], ledger: Ledger) -> None:
-    """One UE is on one connection, and no connection has one message alone."""
+def _ways_of_eap(carriers: list[Captured]) -> frozenset[Way]:
+    """Say where EAP of each UE may go: as its other messages do, with the UE's id in place of its port."""
+    found: set[Way] = set()
+    for captured in carriers:
+        if captured.ue is not None:
+            (host, _), other = captured.sender, captured.receiver
+            found.add((captured.ue, captured.stream, frozenset(((host, captured.ue), other))))
+            (host, _), other = captured.receiver, captured.sender
+            found.add((captured.ue, captured.stream, frozenset(((host, captured.ue), other))))
+    return frozenset(found)
+
+
+def _check_pairs(link: str, group: list[Captured], ways: frozenset[Way], ledger: Ledger) -> None:
+    """One UE is on one connection, and no connection has one message alone, unless it is one of these ways."""
     usual = Counter(pair_of(captured) for captured in group)
     of_ue: dict[int | None, Counter[frozenset[End]]] = defaultdict(Counter)
     for captured in group:
         of_ue[captured.ue][pair_of(captured)] += 1
     for captured in group:
-        own = usual[pair_of(captured)] == 1 and len(group) > 1
+        alone = usual[pair_of(captured)] == 1 and len(group) > 1
+        own = alone and (captured.ue, captured.stream, pair_of(captured)) not in ways
         strays = captured.ue is not None and pair_of(captured) != of_ue[captured.ue].most_common(1)[0][0]
         if own or strays:
             ledger.fault(captured.frame, f"addresses that no other message of this connection on {link} has")

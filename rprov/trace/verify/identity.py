@@ -4,15 +4,16 @@ K_AUSF comes of the TLS handshake in the EAP packets (EMSK, or MSK where the ABB
 The SUPI in K_AMF is the EID of the device's certificate for provisioning, else what a SUCI shows or the key log tells.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from rprov.crypto.hierarchy import KAusf, k_ausf_from_emsk, k_ausf_from_msk
 from rprov.crypto.suci import reveal
 from rprov.crypto.x509 import eid_of
 from rprov.errors import DecodeError, Refused
 from rprov.model.identifiers import Eid, EidHint, Plmn, Suci, Supi
-from rprov.trace.keylog import Keys
+from rprov.trace.keylog import Keys, LoggedKAusf, LoggedSupi
 from rprov.trace.verify.chains import NO_ANCHORS, Anchors
 from rprov.trace.verify.flights import PacketFault, flights_of
 from rprov.trace.verify.ledger import Ledger
@@ -34,6 +35,7 @@ from rprov.wire.messages import (
 )
 
 COMMITMENT = b"\0"
+LoggedT = TypeVar("LoggedT", LoggedKAusf, LoggedSupi)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +137,8 @@ class Claims:
                 yield k_ausf_from_msk(msk), f"MSK of {tls}"
             else:
                 yield k_ausf_from_emsk(emsk), f"EMSK of {tls}"
-        for logged in self.keys.k_ausf:
-            if logged.ue in self.names and (not self.runs or logged.run in self.runs):
-                yield KAusf(logged.key.octets), "K_AUSF of the key log"
+        for logged in self._of_this_ue(self.keys.k_ausf):
+            yield KAusf(logged.key.octets), "K_AUSF of the key log"
 
     def _subjects(self) -> Iterator[tuple[Supi, Eid | None]]:
         """Give whose keys they may be, the EID where it is a device: the certificate's alone, where one was shown."""
@@ -158,9 +159,12 @@ class Claims:
                         yield reveal(identity, {}), None
                     except Refused:
                         continue
-        for logged in self.keys.supis:
-            if logged.ue in self.names and (not self.runs or logged.run in self.runs):
-                yield logged.supi, _eid_in(logged.supi)
+        for logged in self._of_this_ue(self.keys.supis):
+            yield logged.supi, _eid_in(logged.supi)
+
+    def _of_this_ue(self, lines: Iterable[LoggedT]) -> list[LoggedT]:
+        """Pick lines about this UE, those of the capture's own run first: the other nodes' know it by the same id."""
+        return sorted((line for line in lines if line.ue in self.names), key=lambda line: line.run not in self.runs)
 
     def _certified(self, opened: Opened) -> Eid | None:
         try:
