@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -165,14 +166,20 @@ def test_without_our_own_lines_the_subscriber_has_no_keys(whole: Made, tmp_path:
     assert found.ues[1].nas.root is None
 
 
-def test_lines_of_another_run_are_not_taken(whole: Made, tmp_path: Path) -> None:
-    capture = Capture(whole.pcap)
-    for _ in capture.packets():
-        pass
-    (run,) = capture.runs
+def test_lines_of_another_run_do_not_stand_in_the_way(whole: Made, tmp_path: Path) -> None:
+    wrong = re.sub(
+        r"^RPROV_KAUSF [0-9a-f]{16} ([0-9a-f]{8}) [0-9a-f]+$",
+        lambda line: f"RPROV_KAUSF {'0' * 16} {line[1]} {'00' * 32}",
+        whole.keylog.read_text(),
+        flags=re.MULTILINE,
+    )
     keylog = tmp_path / "other.keys"
-    keylog.write_text(whole.keylog.read_text().replace(run, "0" * 16))
+    keylog.write_text(wrong)
     assert check(whole.pcap, read_keys(keylog)).ues[1].nas.root is None
+    keylog.write_text(wrong + whole.keylog.read_text())
+    found = check(whole.pcap, read_keys(keylog))
+    assert found.ledger.first is None
+    assert found.ues[1].nas.root is not None
 
 
 def test_another_k_gnb_on_n2_is_named(tmp_path: Path) -> None:
