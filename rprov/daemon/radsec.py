@@ -135,6 +135,7 @@ class RadsecListener:
             if self._shaking >= SHAKING:
                 accepted.close()
             else:
+                self._shaking += 1  # here, not in the task: the next one may be accepted before that runs
                 self._spawn(self._connected(accepted))
 
     async def _connected(self, accepted: socket.socket) -> None:
@@ -164,11 +165,10 @@ class RadsecListener:
     async def _protected(
         self, accepted: socket.socket, protocol: asyncio.StreamReaderProtocol
     ) -> tuple[asyncio.WriteTransport, bool]:
-        """Shake hands; say, too, whether those who were believed then still are.
+        """Shake hands, which was counted already; say, too, whether those who were believed then still are.
 
         TLS takes the socket itself: with `start_tls`, uvloop has read a ClientHello that comes at once before TLS can.
         """
-        self._shaking += 1
         believing = self._believing
         try:
             transport, _ = await asyncio.get_running_loop().connect_accepted_socket(

