@@ -3,7 +3,6 @@
 The verbs stand in one table and are imported when they are used, so that `rprov --help` answers at once.
 """
 
-import importlib
 import os
 import sys
 import warnings
@@ -14,7 +13,7 @@ import click
 
 from rprov import __version__
 from rprov.cli.openssl_conf import choose_openssl_conf
-from rprov.cli.verb import Verb
+from rprov.cli.verb import Verb, VerbGroup
 from rprov.errors import ConfigError, EnvironmentLacks, RprovError
 from rprov.model.numbers import ExitCode
 
@@ -35,27 +34,10 @@ VERBS: dict[str, Verb] = {
 """Every verb, in the order in which people need them."""
 
 
-class Verbs(click.Group):
-    """A group whose commands are imported when they are called, not when they are listed."""
+class Verbs(VerbGroup):
+    """All of them."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Name the verbs in the order of the table."""
-        return list(VERBS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import one verb."""
-        verb = VERBS.get(cmd_name)
-        if verb is None:
-            return None
-        command = getattr(importlib.import_module(verb.module), verb.attribute)
-        if not isinstance(command, click.Command):
-            raise TypeError(f"{verb.module}.{verb.attribute} is no command")
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """List the verbs without importing any."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, verb.summary) for name, verb in VERBS.items()])
+    verbs = VERBS
 
 
 @click.command(

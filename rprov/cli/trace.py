@@ -1,13 +1,12 @@
 """`rprov trace`: what can be done with a capture. The verbs stand in one table and are imported when they are used."""
 
-import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
-from rprov.cli.verb import Verb
+from rprov.cli.verb import Verb, VerbGroup
 from rprov.errors import ConfigError, DecodeError
 
 SUBCOMMANDS: dict[str, Verb] = {
@@ -19,25 +18,10 @@ SUBCOMMANDS: dict[str, Verb] = {
 """Every verb, in the order in which people need them."""
 
 
-class TraceVerbs(click.Group):
-    """A group whose commands are imported when they are called."""
+class TraceVerbs(VerbGroup):
+    """Those of `rprov trace`."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Name the verbs in the order of the table."""
-        return list(SUBCOMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import one verb."""
-        verb = SUBCOMMANDS.get(cmd_name)
-        if verb is None:
-            return None
-        command: click.Command = getattr(importlib.import_module(verb.module), verb.attribute)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """List the verbs without importing any."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, verb.summary) for name, verb in SUBCOMMANDS.items()])
+    verbs = SUBCOMMANDS
 
 
 @click.command(cls=TraceVerbs)

@@ -27,6 +27,7 @@ VERSIONS = {"1.3": "tls_disable_tlsv1_2=1 tls_disable_tlsv1_3=0", "1.2": "tls_di
 
 
 def program(name: str) -> str:
+    """Where a program is; a test that cannot do without it says what to install."""
     found = find(name)
     if found is None:
         pytest.skip(f"{name} is missing: apt-get install {PACKAGES[name]}")

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 from doubles.aaa_place import CLIENT_NAME, SERVER_NAME, AaaPlace
 from doubles.behind_aaa import SECRET, BehindAaa, trusting
+from doubles.eapol import program
 from doubles.network import Device, run
 from doubles.radius_nas import ANONYMOUS, Nas
-from doubles.radius_servers import PACKAGES, Running, find, free_port, running
+from doubles.radius_servers import Running, free_port, running
 from doubles.servers_behind_cp import EID_WAYS, OVER_TLS, Plain, freeradius, hostapd
 
 from rprov.causes import Cause
@@ -34,13 +35,6 @@ PATIENT = {"retransmit": 0.5, "patience": 5.0}
 DIGITS = EID_WAYS["digits in Chargeable-User-Identity"]
 VERSIONS = {version.value: version for version in TlsVersion}
 Command = Callable[[BehindAaa, Device, int], Sequence[str]]
-
-
-def program(name: str) -> str:
-    found = find(name)
-    if found is None:
-        pytest.skip(f"{name} is missing: apt-get install {PACKAGES[name]}")
-    return found
 
 
 @asynccontextmanager

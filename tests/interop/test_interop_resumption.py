@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 from doubles.aaa_place import SECRET, AaaPlace
+from doubles.eapol import program
 from doubles.pki import EID
 from doubles.processes import Process, write_settings
 from doubles.radius_nas import Nas
-from doubles.radius_servers import PACKAGES, PATIENCE, find, free_port, freeradius, hostapd, running
+from doubles.radius_servers import PATIENCE, free_port, freeradius, hostapd, running
 
 from rprov.cli.openssl_conf import VARIABLE
 from rprov.model.tls import TlsChoices, TlsResumption
@@ -19,13 +20,6 @@ from rprov.wire.radius import Code
 pytestmark = pytest.mark.slow
 
 ON = TlsChoices(resumption=TlsResumption(enabled=True))
-
-
-def program(name: str) -> str:
-    found = find(name)
-    if found is None:
-        pytest.skip(f"{name} is missing: apt-get install {PACKAGES[name]}")
-    return found
 
 
 @pytest.fixture(scope="module")

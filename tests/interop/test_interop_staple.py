@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 from doubles.aaa_place import SECRET, AaaPlace
+from doubles.eapol import program
 from doubles.pki import PLMN
 from doubles.radius_nas import Nas
-from doubles.radius_servers import PACKAGES, PATIENCE, find, free_port, hostapd, running
+from doubles.radius_servers import PATIENCE, free_port, hostapd, running
 
 from rprov.config import format_settings
 from rprov.crypto.x509_network import check_staple
@@ -31,13 +32,6 @@ pytestmark = pytest.mark.slow
 
 BOTH = TlsChoices(tls_versions=tuple(TlsVersion))
 VERSIONS = {"1.3": "tls_disable_tlsv1_2=1 tls_disable_tlsv1_3=0", "1.2": "tls_disable_tlsv1_2=0 tls_disable_tlsv1_3=1"}
-
-
-def program(name: str) -> str:
-    found = find(name)
-    if found is None:
-        pytest.skip(f"{name} is missing: apt-get install {PACKAGES[name]}")
-    return found
 
 
 @pytest.fixture
