@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import AsyncExitStack
 from functools import partial
 from ipaddress import IPv4Network
 from itertools import chain
@@ -163,8 +164,11 @@ async def open_cp(settings: CpSettings, recorder: Recorder, tracing: Tracing = N
     n2 = cp_protection(settings, below)
     attempts = Attempts(settings.limits.attempts)
     engines = cp_engines(settings, codec, devices, attempts, tracing.keys)
-    store = await open_cp_store(settings.store)
-    try:
+    async with AsyncExitStack() as undone:
+        watch = Watch("cp", settings.metrics, settings.audit)
+        undone.push_async_callback(watch.close)
+        store = await open_cp_store(settings.store)
+        undone.push_async_callback(store.close)
         plane = UpUserPlane(
             asyncio.get_running_loop(),
             UserPlaneAddress(settings.n3.address, settings.n3.port),
@@ -172,16 +176,13 @@ async def open_cp(settings: CpSettings, recorder: Recorder, tracing: Tracing = N
             mtu=settings.sessions.mtu,
             tap=tap,
         )
-    except BaseException:
-        await store.close()
-        raise
+        undone.pop_all()
     rules = SessionRules(
         gateway=settings.sessions.gateway,
         provisioning_pool=settings.sessions.provisioning_pool,
         ordinary_pool=settings.sessions.ordinary_pool,
         ordinary_destinations=_ordinary_destinations(settings),
     )
-    watch = Watch("cp", settings.metrics, settings.audit)
     daemon = CpDaemon(
         CpSetup(
             policy=cp_policy(settings),

@@ -3,6 +3,7 @@
 import secrets
 import ssl
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.x509 import Certificate
@@ -70,10 +71,15 @@ async def open_smdp(settings: SmdpSettings, recorder: Recorder, tracing: Tracing
     context = _server_tls(settings)
     if tracing.keys is not None:
         context.keylog_filename = str(tracing.keys.path)
-    store = await open_smdp_store(settings.store, settings.cp_store)
-    closers: list[Callable[[], Awaitable[None]]] = [store.close]
     separate = settings.cp_store is not None and settings.cp_store.url != settings.store.url
-    cp_store = await open_cp_store(settings.cp_store) if separate and settings.cp_store is not None else None
+    async with AsyncExitStack() as undone:
+        watch = Watch("smdp", settings.metrics, settings.audit)
+        undone.push_async_callback(watch.close)
+        store = await open_smdp_store(settings.store, settings.cp_store)
+        undone.push_async_callback(store.close)
+        cp_store = await open_cp_store(settings.cp_store) if separate and settings.cp_store is not None else None
+        undone.pop_all()
+    closers: list[Callable[[], Awaitable[None]]] = [store.close]
     if cp_store is not None:
         closers.append(cp_store.close)
 
@@ -81,7 +87,6 @@ async def open_smdp(settings: SmdpSettings, recorder: Recorder, tracing: Tracing
         if cp_store is not None:
             await store.deliver(cp_store)
 
-    watch = Watch("smdp", settings.metrics, settings.audit)
     daemon = SmdpDaemon(
         SmdpSetup(
             core=core,

@@ -15,7 +15,7 @@ from doubles.loop import run
 from doubles.network import Network
 from prometheus_client.parser import text_string_to_metric_families
 
-from rprov.errors import EnvironmentLacks
+from rprov.errors import ConfigError, EnvironmentLacks
 from rprov.model.kinds import Host
 from rprov.model.sections import LogFormat, LogLevel
 from rprov.model.watch import MetricsListen
@@ -162,6 +162,21 @@ def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
                     pass
 
     run(main())
+
+
+@pytest.mark.parametrize("node", ["cp", "smdp"])
+def test_a_broken_audit_log_stops_a_node_and_leaves_nothing_open(tmp_path: Path, node: str) -> None:
+    """Nothing left open: a socket or a task that stays is an error of this test."""
+    broken = tmp_path / "broken.audit"
+    broken.write_bytes(b"no log\n")
+
+    async def main() -> None:
+        with pytest.raises(ConfigError, match="move it away"):
+            async with network(tmp_path / "net", **{node: broken}):
+                pass
+
+    run(main())
+    assert broken.read_bytes() == b"no log\n"
 
 
 def test_the_dashboard_asks_only_for_what_is_served() -> None:

@@ -18,6 +18,7 @@ from rprov.trace.verify.chains import NO_ANCHORS, Anchors
 from rprov.trace.verify.flights import PacketFault, flights_of
 from rprov.trace.verify.ledger import Ledger
 from rprov.trace.verify.merge import Carried
+from rprov.trace.verify.tls_messages import TLS_1_3
 from rprov.trace.verify.tls_open import KeysMissing, Opened, TlsFault, open_handshake
 from rprov.wire import eap
 from rprov.wire.messages import (
@@ -208,7 +209,7 @@ class Claims:
             ledger.fault(item.frame, "keys are taken into use, though the TLS handshake has not finished")
         if opened.client and True not in opened.verified:
             ledger.fault(item.frame, "the device has shown a certificate and not proved that it holds the key")
-        if opened.version == 0x0304 and [data for _, client, data in opened.application if not client] != [COMMITMENT]:
+        if opened.version == TLS_1_3 and [data for _, client, data in opened.application if not client] != [COMMITMENT]:
             ledger.fault(item.frame, "the network has not given its protected success indication (0x00) exactly once")
         if command.eap is None or not isinstance(_decoded(command.eap.packet), eap.Success):
             ledger.fault(item.frame, "the SecurityModeCommand of an attach with a certificate carries no EAP-Success")
